@@ -1,9 +1,9 @@
 """DER and BER: the one reader and the one writer of tag, length and contents.
 
 Three ways to read, on one reader of lengths: `split_sequence` gives places in DER without copying, for certificates, of
-which it is most of the cost; `only`, `members`, `fields` and `Fields` give elements, and read the indefinite lengths and pieces
-that BER allows in a PFX (RFC 7292, section 3). Work is bounded by the bytes: every count is limited by its caller, and
-an indefinite length is looked for once on each level.
+which it is most of the cost; `only`, `members`, `fields` and `Fields` give elements, and read the indefinite lengths
+and pieces that BER allows in a PFX (RFC 7292, section 3). Work is bounded by the bytes: every count is limited by its
+caller, and an indefinite length is looked for once on each level.
 
 No library does it instead: asn1crypto's parser takes bytes without a place and so copies the rest of a list for each
 member, its structures take three times as long as these elements, and it gives no places in a certificate.
@@ -30,7 +30,7 @@ EXPLICIT_0 = CONTEXT_0 | CONSTRUCTED
 _HIGH_NUMBER = 0x1F
 _END_OF_CONTENTS = b"\0\0"
 _DEPTH_LIMIT = 10
-MOST_FIELDS = 16
+_MOST_FIELDS = 16
 _MOST_PIECES = 100_000
 
 
@@ -138,7 +138,7 @@ _element: Callable[[tuple[int, bytes, bytes]], Element] = partial(tuple.__new__,
 
 def fields(sequence: Element, required: int, optional: int = 0) -> list[Element]:
     """The members of a SEQUENCE that has so many, and perhaps so many more; `ValueError` for another number."""
-    found = _split(_tagged(sequence, SEQUENCE).contents, MOST_FIELDS)
+    found = _split(_tagged(sequence, SEQUENCE).contents, _MOST_FIELDS)
     if len(found) < required:
         raise ValueError("an element is missing")
     if len(found) > required + optional:
@@ -152,7 +152,7 @@ class Fields:
     __slots__ = ("_left",)
 
     def __init__(self, element: Element) -> None:
-        self._left = _split(_tagged(element, SEQUENCE).contents, MOST_FIELDS)
+        self._left = _split(_tagged(element, SEQUENCE).contents, _MOST_FIELDS)
         self._left.reverse()
 
     def take(self, tag: int | None = None) -> Element:

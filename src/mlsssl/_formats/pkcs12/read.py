@@ -148,8 +148,11 @@ def _load_small(data: bytes, structure: Structure, bag: Bag, password: str, budg
     if bag.encryption:
         budget.spend(bag.encryption.outside(PKCS12_OPENSSL) + KEY, bag.encryption)
     loaded = load_outside(part, password, budget, key_safe=key_safe, whole=data if with_mac else None)
-    certificates = loaded and (certificates or certificates_alone(part, loaded, bag.local_key_id))
-    if not loaded or not certificates or not isinstance(loaded.key, FilePrivateKey):
+    if loaded is None or not isinstance(loaded.key, FilePrivateKey):
+        return None
+    if certificates is None:
+        certificates = certificates_alone(part, loaded, bag.local_key_id)
+    if not certificates:
         return None
     return certificates, [HeldKey(loaded.key, bag.friendly_name, bag.local_key_id)], []
 

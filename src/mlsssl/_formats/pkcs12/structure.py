@@ -15,6 +15,7 @@ from mlsssl._formats.budget import PKCS12_OPENSSL
 from mlsssl._formats.choice import HeldCertificate
 from mlsssl._formats.foreign import UNREADABLE, call, needed_fields_of
 from mlsssl._formats.key_files import check_size, looks_like_key
+from mlsssl._formats.pem import public_key_bytes
 from mlsssl._formats.pkcs12.encryption import Encryption, Mac, read_encryption, read_mac
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
@@ -34,6 +35,7 @@ _MOST_KEY_ID = 20  # SHA-1, which is the longest that is in use
 _BLOCK = 8
 _DATA = der.write_oid(identifiers.DATA)
 _MOST_ATTRIBUTES = 1_000
+_MOST_OF_KEY = 16  # PKCS#8 has five
 
 BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
 _BAG_KINDS: dict[str, BagKind] = {
@@ -195,7 +197,7 @@ def _read_bag(kind: BagKind, content: Element, attributes: list[Element]) -> Bag
             algorithm, octets = der.fields(content, 2)
             encryption, encrypted_key = read_encryption(algorithm), der.octets(octets)
         else:
-            der.members(content, der.SEQUENCE, most=der.MOST_FIELDS)
+            der.fields(content, 0, _MOST_OF_KEY)
         check_size(len(value))
     elif kind == "certificate":
         certificate_type, inner = der.fields(content, 2)
@@ -301,8 +303,8 @@ def certificates_alone(
     one size; and another one if one of them has the localKeyID of the key in sight, as programs write it. A part of
     neither size is not taken. The size is the least that DER and BER allow for what OpenSSL has seen, so that anything
     else has to fit into the padding, 7 bytes at most, or in place of the localKeyID, 47 at most with the padding. A bag
-    of any kind takes 19, and one with a private key 48: Diffie-Hellman (OID, prime, base and exponent as short as can
-    be); 50 on a curve, 73 encrypted. So no key hides.
+    of any kind takes 19, and one with a private key 48: Diffie-Hellman, with prime, base and exponent of one byte; 50
+    on a curve, 65 with Ed25519, and encrypted more. So no key hides.
 
     Args:
         part: Encrypted in blocks of 8 (`quicker_outside`).
@@ -312,18 +314,23 @@ def certificates_alone(
     if loaded is None:
         return None
     found = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
+    if len(found) >= _BAG_LIMIT:
+        return None
     held: list[HeldCertificate] = []
     sizes: list[_Sizes] = []
+    moments: set[object] = set()
     try:
         for one in found:
             certificate, name = one.certificate, one.friendly_name
-            call(needed_fields_of, certificate)  # else `lenient` may know more
+            moments.add(call(needed_fields_of, certificate)[3:])  # `lenient` may know more of what cannot be read
             text = None if name is None else name.decode()
             held.append(HeldCertificate(certificate, None if text is None else text.removesuffix("\0")))
             names = () if text is None else (len(text.encode("utf-16-be")),)
             sizes.append((len(certificate.public_bytes(Encoding.DER)), *names))
     except UNREADABLE:
         return None
+    if len(moments) < len(held) > len({public_key_bytes(one.certificate) for one in held}):
+        return None  # `choose` may want to know which of two for one key has the localKeyID
     size = len(part.encrypted)
     return held if any(0 < size - _least(contents) <= _BLOCK for contents in _contents(sizes, key_id)) else None
 
@@ -335,10 +342,11 @@ _Sizes: TypeAlias = "tuple[int, ...]"
 def _contents(certificates: list[_Sizes], key_id: bytes | None) -> Iterator[int]:
     """Bytes that their bags take together, with the localKeyID at one of them and without."""
     bags = [_least_bag(one) for one in certificates]
+    plain = sum(bags)
     if key_id is not None and len(key_id) <= _MOST_KEY_ID:
         for one, bag in zip(certificates, bags, strict=True):
-            yield sum(bags) - bag + _least_bag((*one, len(key_id)))
-    yield sum(bags)
+            yield plain - bag + _least_bag((*one, len(key_id)))
+    yield plain
 
 
 def _least_bag(sizes: _Sizes) -> int:
