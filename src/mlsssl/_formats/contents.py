@@ -34,9 +34,7 @@ class Contents:
         return choose(self.certificates, self.private_keys, alias=alias, unread=self.unread)
 
 
-def read_contents(
-    data: bytes, password: str | None, budget: WorkBudget, *, needed: Kind | None = None
-) -> Contents:
+def read_contents(data: bytes, password: str | None, budget: WorkBudget, *, needed: Kind | None = None) -> Contents:
     """All certificates and private keys, paid for from the budget; requests, revocation lists and so on are left out.
 
     Raises:
