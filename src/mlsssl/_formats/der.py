@@ -180,6 +180,13 @@ def _unexpected(element: Element) -> ValueError:
 
 def only(data: bytes) -> Element:
     """The one element that `data` is."""
+    size = len(data)
+    if size > 3 and data[0] & _HIGH_NUMBER != _HIGH_NUMBER:  # as in `_split`, and nothing to copy but the contents
+        length = data[1]
+        if length == size - 2 < 0x80:
+            return _element((data[0], data[2:], data))
+        if length == 0x82 and data[2] << 8 | data[3] == size - 4:
+            return _element((data[0], data[4:], data))
     found = _split(data, 1)
     if len(found) != 1:
         raise ValueError("there is nothing")
