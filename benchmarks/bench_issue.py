@@ -26,8 +26,8 @@ FILES_PROMISED = BULK_PROMISED = 1.05
 LIMIT = "there is no margin: a run may keep it or miss it by a little"
 PFX_LIMITS = {
     "3DES": "a part before the key may hide one with rounds for minutes, so OpenSSL sees it alone first: with that 1.5",
-    "AES": "OpenSSL checks no MAC without decrypting all; the key of the MAC is derived in Python, in five times the time",
-    "3DES, key first": "OpenSSL's one call is 1.0; the rest, to take the file apart and to choose from it, is in Python",
+    "AES": "OpenSSL checks no MAC without decrypting all; so the MAC's key is derived in Python, in five times the time",
+    "3DES, key first": "OpenSSL's one call is 1.0; the rest is Python: to take the file apart, and to choose from it",
 }
 
 
@@ -145,8 +145,8 @@ def loading() -> list[Ratio]:
       says: 2^31 take ten minutes, and nothing ends a call. Nothing about the part is known before its decryption, which
       takes 0.5; the call for all then 1.0. Without the MAC OpenSSL may read the key first, in one call (0.9), but the
       MAC's key then takes 0.7 in Python: 450 ns a round, all of it `hashlib`, where OpenSSL needs 95.
-    - 3DES, key first: 1.0 is OpenSSL's call. In Python are 0.3: a third to take the structure apart, a quarter to choose
-      the certificate.
+    - 3DES, key first: 1.0 is OpenSSL's call. The rest is Python, two fifths to take the structure apart (1,000 calls of
+      functions together), a quarter to choose the certificate.
     - AES: PBKDF2 is 0.91 of the bare reading, the MAC's key in Python 0.13, all the rest 0.12.
     """
     ratios = []
