@@ -26,7 +26,7 @@ FILES_PROMISED = BULK_PROMISED = 1.05
 LIMIT = "there is no margin: a run may keep it or miss it by a little"
 PFX_LIMITS = {
     "3DES": "a part before the key may hide one with rounds for minutes, so OpenSSL sees it alone first: with that 1.5",
-    "AES": "OpenSSL checks no MAC without decrypting all; so the MAC's key is derived in Python, in five times the time",
+    "AES": "OpenSSL checks no MAC without decrypting all; so the MAC's key is made in Python, in five times the time",
     "3DES, key first": "OpenSSL's one call is 1.0; the rest is Python: to take the file apart, and to choose from it",
 }
 
