@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import logging
 import sqlite3
 import sys
 import uuid
@@ -595,10 +596,11 @@ def test_a_failure_is_taken_back_and_told_in_one_report(ca: CertificateAuthority
 
 @pytest.mark.parametrize("failing", ["INSERT INTO key_material", "UPDATE bindings", "UPDATE certificates", "COMMIT"])
 def test_a_machine_that_changes_all_at_once_has_done_nothing_when_a_part_fails(
-    ca: CertificateAuthority, machine: EmbeddedMachine, failing: str
+    ca: CertificateAuthority, machine: EmbeddedMachine, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Certificate, key, binding and the mark on the old one are one transaction, and the report says no more."""
+    """Certificate, key, binding and the mark on the old one are one transaction; report and log say no more."""
     deploy(KEY, ca.issue("a.test"), machine=machine)
+    caplog.set_level("INFO", "mlsssl")
     before = everything(machine)
     began = 0
 
@@ -613,8 +615,34 @@ def test_a_machine_that_changes_all_at_once_has_done_nothing_when_a_part_fails(
     failure = caught.value.failure
     assert isinstance(failure, Failure)
     assert (failure.done, failure.undone, failure.to_do, failure.state) == ((), (), (), "old")
+    assert not [message for message in caplog.messages if "added" in message or "bound" in message]
     assert everything(machine) == before
     assert pending(machine) == []
+
+
+def test_who_reads_the_log_may_change_the_machine(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Steps are logged when they are done: a handler does not run in a transaction, and waits for none."""
+    told: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if not told:  # another connection, as another process has it
+                with EmbeddedMachine(machine.path) as other:
+                    other.store("CA").add(ca.certificate)
+            told.append(record.getMessage())
+
+    logger, handler = logging.getLogger("mlsssl"), Handler("INFO")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel("INFO")
+    try:
+        thumbprint = deploy(KEY, ca.issue("a.test"), machine=machine).after.thumbprint
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert [line.partition(": ")[2].split()[0] for line in told] == ["added", "bound", "no"]
+    assert machine.bindings[KEY].thumbprint == thumbprint
+    assert machine.store("CA").find(ca.certificate.thumbprint) is not None
 
 
 def test_a_failure_that_cannot_be_taken_back_says_what_to_do(

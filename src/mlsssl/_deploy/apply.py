@@ -233,9 +233,13 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
         change = replace(change, grants=(), services=services, steps=named, owed=owed)
     done: list[str] = []
 
+    def log(line: str) -> None:
+        log_step("%s of %s: %s", change.verb, change.key, line)
+
     def say(line: str) -> None:
         done.append(line)
-        log_step("%s of %s: %s", change.verb, change.key, line)
+        if not whole:
+            log(line)
 
     whole = False
     try:
@@ -247,7 +251,9 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
                 say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
             change = _with_grants(port, records, task, change)
             change = _carry_out(port, records, task, change, say, read_back=not whole)
-        unseen, whole = whole and task.rebinds, False
+        unseen, at_once, whole = whole and task.rebinds, whole, False
+        for line in done if at_once else ():  # now it is done; and whoever listens may change the machine himself
+            log(line)
         if unseen:
             change = _read_back(port, records, change, say)
         if change.audit_log is not None:
