@@ -27,6 +27,7 @@ from mlsssl._validator.path import signature_problem
 from mlsssl.testing import fake_windows_machine
 from mlsssl.values import BindingOptions, IpPort
 from odd_certificates import CERTIFICATES
+from repetitions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,13 +108,14 @@ def test_only_what_stands_above_is_kept(machine: Machine) -> None:
 
 
 def test_memory_of_an_audit_does_not_grow_with_the_stores(tmp_path: Path) -> None:
-    """Held, these took six kilobytes a certificate, 12 MB, and the lists 3 MB; a page of either takes some 300 KB."""
+    """Held, these took six kilobytes a certificate, 5 MB, and the lists 3 MB; a page of either takes some 300 KB."""
+    many = examples(300)
     strangers = [
-        NewCertificate(certificate=replace(root("Stranger", 73), serial=number + 1).der()) for number in range(700)
+        NewCertificate(certificate=replace(root("Stranger", 73), serial=number + 1).der()) for number in range(many)
     ]
     lists = [stranger_list(f"Stranger {number}") for number in range(60)]
     peaks = []
-    for count in (10, 700):
+    for count in (10, many):
         with EmbeddedMachine(tmp_path / f"{count}.sqlite") as machine:
             bind(machine, LEAF)
             put(machine, "CA", [ISSUER])
@@ -121,7 +123,7 @@ def test_memory_of_an_audit_does_not_grow_with_the_stores(tmp_path: Path) -> Non
             for store in ("CA", "Root", "AuthRoot", "Disallowed"):
                 opened = machine.port.open_store(store, "LocalMachine", write=True)
                 opened.add_many(strangers[:count], exportable=False)
-                for crl in lists[: count // 10]:
+                for crl in lists[: count // 5]:
                     opened.add_crl(crl)
             audit(machine=machine, at=NOW)
             tracemalloc.start()
@@ -246,7 +248,9 @@ def test_among_thousands_of_one_name_the_right_one_is_found(
         return signature_problem(child, issuer)
 
     monkeypatch.setattr(path, "signature_problem", noted)
-    others = (replace(root("Way Issuer", 75), serial=number + 1, issuer=ROOT.subject) for number in range(2000))
+    others = (
+        replace(root("Way Issuer", 75), serial=number + 1, issuer=ROOT.subject) for number in range(examples(2000))
+    )
     opened = embedded.port.open_store("CA", "LocalMachine", write=True)
     opened.add_many((NewCertificate(certificate=one.der()) for one in (*others, ISSUER)), exportable=False)
     put(embedded, "Root", [ROOT])
