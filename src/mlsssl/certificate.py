@@ -12,9 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import contents, foreign, keys, pem, sniff
+from mlsssl._formats import contents, foreign, keys, pem
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import hosts_among, name_text
+from mlsssl._formats.sniff import Kind
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import naming, path_of, read, write
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
@@ -203,22 +204,7 @@ class Certificate:
             key = check_data(key, "a private key's file is bytes (Certificate.load takes paths)")
             own = contents.read_private_keys(key, password if key_password is None else key_password, budget)
             found.private_keys, found.unread = own.private_keys, own.unread
-        if not found.certificates:
-            raise MalformedDataError("there is a private key in this file, but no certificate")
-        chosen = found.chosen(alias)
-        if chosen.certificate is None or (key is not None and chosen.private_key is None):
-            raise MalformedDataError(
-                "the private key belongs to none of the certificates in this file"
-                if alias is None
-                else f"there is no certificate with its private key that has the alias {shown(alias)}"
-            )
-        return assemble(
-            chosen.certificate,
-            None if chosen.private_key is None else contents.usable(chosen.private_key),
-            pem.order_chain(chosen.certificate, chosen.others),
-            chosen.friendly_name,
-            left_out=chosen.left_out,
-        )
+        return _chosen(found, alias, needs_key=key is not None)
 
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None, alias: str | None = None) -> Certificate:
@@ -255,8 +241,7 @@ class Certificate:
     def from_pfx(cls, data: bytes, password: str | None, *, alias: str | None = None) -> Certificate:
         """From `data`, a PFX (PKCS#12, RFC 7292). Arguments and errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
-        sniff.take(data, sniff.Kind.PFX)
-        return cls.from_bytes(data, password=password, alias=alias)
+        return _chosen(contents.read_contents(data, password, WorkBudget(), needed=Kind.PFX), alias)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -914,6 +899,26 @@ class CertificateChain(tuple[Certificate, ...]):
 
 def _role(certificate: Certificate) -> str:
     return "root" if pem.is_root(pem.x509_of(certificate)) else "intermediate"
+
+
+def _chosen(found: contents.Contents, alias: str | None, *, needs_key: bool = False) -> Certificate:
+    """The certificate that is meant, of all that a file holds; errors as `Certificate.load`."""
+    if not found.certificates:
+        raise MalformedDataError("there is a private key in this file, but no certificate")
+    chosen = found.chosen(alias)
+    if chosen.certificate is None or (needs_key and chosen.private_key is None):
+        raise MalformedDataError(
+            "the private key belongs to none of the certificates in this file"
+            if alias is None
+            else f"there is no certificate with its private key that has the alias {shown(alias)}"
+        )
+    return assemble(
+        chosen.certificate,
+        None if chosen.private_key is None else contents.usable(chosen.private_key),
+        pem.order_chain(chosen.certificate, chosen.others),
+        chosen.friendly_name,
+        left_out=chosen.left_out,
+    )
 
 
 def assemble(

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from foreign_bytes import EXPECTED, LEAF, READERS, ROOT, RSA_KEY
 from mlsssl import Binding, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl._formats import der
 from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.targets import TARGETS, is_plain
 from mlsssl._formats.pkcs12.write import serialize_pfx
@@ -139,6 +140,42 @@ def test_pfx_round_trip(password: str, other: str, name: str | None, target: str
     if other != password:
         with pytest.raises(MalformedDataError):
             load_pfx(data, other)
+
+
+_LENGTHS = [
+    b"\0",
+    b"\1",
+    b"\x7f",
+    b"\x80",
+    b"\x81\x02",
+    b"\x81\x90",
+    b"\x82\0\1",
+    b"\x82\1\0",
+    b"\x84\0\0\0\2",
+    b"\xff",
+]
+_PIECES = st.tuples(
+    st.sampled_from([b"\x02", b"\x04", b"\x1f", b"\x1f\x81\1", b"\x24", b"\x30", b"\x3f", b"\xa0"]),
+    st.sampled_from(_LENGTHS),
+    st.sampled_from([b"", b"x", b"xx", b"\0\0", bytes(0x90), bytes(0x100)]),
+)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(pieces=st.lists(_PIECES, max_size=5), cut=st.integers(0, 4), most=st.integers(0, 5))
+def test_the_quick_reading_of_elements_is_the_reading(
+    pieces: list[tuple[bytes, bytes, bytes]], cut: int, most: int
+) -> None:
+    """The loop for the lengths that nearly every element has gives the elements and errors of the one for all."""
+    data = b"".join(map(b"".join, pieces))
+    data = data[: len(data) - cut]
+    found: list[object] = []
+    for split in (der._split, der._split_any):
+        try:
+            found.append(split(data, most))
+        except ValueError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
 
 
 @settings(max_examples=examples(60), deadline=None)

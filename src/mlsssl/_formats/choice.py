@@ -110,7 +110,7 @@ def choose(
     if public is not None:
         own = _ends(held.certificates_of(public))
         if certificate is None and own:
-            certificate = max(own, key=lambda one: held.length(one, public))
+            certificate = own[0] if len(own) == 1 else max(own, key=lambda one: held.length(one, public))
     elif certificate is None and held.certificates:
         certificate = _end_of_chain(list(held.certificates))
     others, left_out = held.sort_out(certificate, public)
@@ -219,7 +219,7 @@ class _Held:
         """The others that stand above the chosen one or may issue, and words for what does neither."""
         if chosen is None:
             return tuple(self.certificates), []
-        above, public = _names_above(chosen, self.certificates), _raw_public_key(chosen)
+        above = _names_above(chosen, self.certificates)
         others: list[x509.Certificate] = []
         left_out: list[str] = []
         for one in self.certificates:
@@ -227,7 +227,7 @@ class _Held:
                 continue
             if one.subject in above or may_issue(one):
                 others.append(one)
-            elif _raw_public_key(one) == public:
+            elif _raw_public_key(one) == _raw_public_key(chosen):
                 left_out.append(f"{self._described(one)}: for the same key, and it ends {_sooner(one, chosen)}")
             else:
                 what = "another server's, with its private key" if one in self._key_of else "it issues nothing"
@@ -274,6 +274,8 @@ def may_issue(certificate: x509.Certificate) -> bool:
 
 def _ends(certificates: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
     """Those that issued none of the others: an authority may have its server's key."""
+    if len(certificates) == 1:
+        return certificates
     issuers = {one.issuer for one in certificates if one.issuer != one.subject}
     return [one for one in certificates if one.subject not in issuers] or certificates[:1]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlsssl._formats import keys, pem
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.choice import HeldCertificate, HeldKey, choose
-from mlsssl._formats.sniff import Kind, recognise, take
+from mlsssl._formats.sniff import Kind, of_kinds, recognise, take
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
@@ -34,15 +34,18 @@ class Contents:
         return choose(self.certificates, self.private_keys, alias=alias, unread=self.unread)
 
 
-def read_contents(data: bytes, password: str | None, budget: WorkBudget) -> Contents:
+def read_contents(data: bytes, password: str | None, budget: WorkBudget, *, needed: Kind | None = None) -> Contents:
     """All certificates and private keys, paid for from the budget; requests, revocation lists and so on are left out.
 
     Raises:
         WrongPasswordError: a PFX does not open.
-        MalformedDataError: as `sniff.recognise`, or a part is damaged, or there is no certificate and no private key.
+        MalformedDataError: as `sniff.recognise`, or a part is damaged, or there is no certificate and no private key,
+            or as `sniff.of_kinds` nothing of the kind that is needed.
     """
     check_password(password)
     recognised = recognise(data)
+    if needed is not None:
+        of_kinds(recognised, needed)
     contents = _read([item for item in recognised.items if item.kind in _READERS], password, budget)
     if not contents.certificates and not contents.private_keys and not contents.unread:
         raise MalformedDataError(f"a certificate is needed, and this is {recognised}")

@@ -1,9 +1,9 @@
 """DER and BER: the one reader and the one writer of tag, length and contents.
 
 Three ways to read, on one reader of lengths: `split_sequence` gives places in DER without copying, for certificates, of
-which it is most of the cost; `only`, `members` and `Fields` give elements, and read the indefinite lengths and pieces
-that BER allows in a PFX (RFC 7292, section 3). Work is bounded by the bytes: every count is limited by its caller, and
-an indefinite length is looked for once on each level.
+which it is most of the cost; `only`, `members`, `fields` and `Fields` give elements, and read the indefinite lengths
+and pieces that BER allows in a PFX (RFC 7292, section 3). Work is bounded by the bytes: every count is limited by its
+caller, and an indefinite length is looked for once on each level.
 
 No library does it instead: asn1crypto's parser takes bytes without a place and so copies the rest of a list for each
 member, its structures take three times as long as these elements, and it gives no places in a certificate.
@@ -14,18 +14,20 @@ The elements' functions raise ValueError for what they do not expect; call them 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 INTEGER, OCTET_STRING, NULL, OBJECT_IDENTIFIER, BMP_STRING, SEQUENCE, SET = 0x02, 0x04, 0x05, 0x06, 0x1E, 0x30, 0x31
 CONSTRUCTED = 0x20
 CONTEXT_0, CONTEXT_1 = 0x80, 0x81
 EXPLICIT_0 = CONTEXT_0 | CONSTRUCTED
 
+_HIGH_NUMBER = 0x1F
 _END_OF_CONTENTS = b"\0\0"
 _DEPTH_LIMIT = 10
 _MOST_FIELDS = 16
@@ -131,13 +133,26 @@ class Element(NamedTuple):
     raw: bytes
 
 
+_element: Callable[[tuple[int, bytes, bytes]], Element] = partial(tuple.__new__, Element)  # half of what its own costs
+
+
+def fields(sequence: Element, required: int, optional: int = 0) -> list[Element]:
+    """The members of a SEQUENCE that has so many, and perhaps so many more; `ValueError` for another number."""
+    found = _split(_tagged(sequence, SEQUENCE).contents, _MOST_FIELDS)
+    if len(found) < required:
+        raise ValueError("an element is missing")
+    if len(found) > required + optional:
+        raise _unexpected(found[required + optional])
+    return found
+
+
 class Fields:
-    """The members of a SEQUENCE, taken one after the other."""
+    """The members of a SEQUENCE of which some may be left out, taken one after the other."""
 
     __slots__ = ("_left",)
 
     def __init__(self, element: Element) -> None:
-        self._left = members(element, SEQUENCE, most=_MOST_FIELDS)
+        self._left = _split(_tagged(element, SEQUENCE).contents, _MOST_FIELDS)
         self._left.reverse()
 
     def take(self, tag: int | None = None) -> Element:
@@ -156,11 +171,22 @@ class Fields:
     def end(self) -> None:
         """`ValueError` when anything is left."""
         if self._left:
-            raise ValueError(f"an unexpected element with the tag {self._left[-1].tag:#04x}")
+            raise _unexpected(self._left[-1])
+
+
+def _unexpected(element: Element) -> ValueError:
+    return ValueError(f"an unexpected element with the tag {element.tag:#04x}")
 
 
 def only(data: bytes) -> Element:
     """The one element that `data` is."""
+    size = len(data)
+    if size > 3 and data[0] & _HIGH_NUMBER != _HIGH_NUMBER:  # as in `_split`, and nothing to copy but the contents
+        length = data[1]
+        if length == size - 2 < 0x80:
+            return _element((data[0], data[2:], data))
+        if length == 0x82 and data[2] << 8 | data[3] == size - 4:
+            return _element((data[0], data[4:], data))
     found = _split(data, 1)
     if len(found) != 1:
         raise ValueError("there is nothing")
@@ -185,14 +211,50 @@ def _tagged(element: Element, tag: int) -> Element:
 
 def _split(data: bytes, most: int) -> list[Element]:
     found: list[Element] = []
+    at, size = 0, len(data)
+    try:
+        for _ in range(most):
+            if at == size:
+                return found
+            # The tags and lengths that nearly every element has are read here: it is most of what a PFX costs.
+            tag, length = data[at], data[at + 1]
+            if length < 0x80:
+                content = at + 2
+                end = content + length
+            elif length == 0x82:
+                content = at + 4
+                end = content + (data[at + 2] << 8 | data[at + 3])
+            elif length == 0x81:
+                content = at + 3
+                end = content + data[at + 2]
+            else:
+                return _split_any(data, most)
+            if end > size or tag & _HIGH_NUMBER == _HIGH_NUMBER:
+                return _split_any(data, most)
+            found.append(_element((tag, data[content:end], data[at:end])))
+            at = end
+    except IndexError:
+        return _split_any(data, most)
+    if at < size:
+        raise _too_many(most)
+    return found
+
+
+def _split_any(data: bytes, most: int) -> list[Element]:
+    """The same for every tag and length; and it says what is wrong."""
+    found: list[Element] = []
     at = 0
     while at < len(data):
         if len(found) >= most:
-            raise ValueError(f"more than {most} elements, or bytes after the last")
+            raise _too_many(most)
         content, end, after = _bounds(data, at)
         found.append(Element(data[at], data[content:end], data[at:after]))
         at = after
     return found
+
+
+def _too_many(most: int) -> ValueError:
+    return ValueError(f"more than {most} elements, or bytes after the last")
 
 
 def _bounds(data: bytes, at: int) -> tuple[int, int, int]:
@@ -223,7 +285,7 @@ def _header(data: bytes, at: int) -> tuple[int, int | None]:
     if at >= len(data):
         raise ValueError("an indefinite length without an end")
     start = at
-    if data[at] & 0x1F == 0x1F:  # a number that needs more octets: the last has no top bit
+    if data[at] & _HIGH_NUMBER == _HIGH_NUMBER:  # a number that needs more octets: the last has no top bit
         start += 1
         while start < len(data) and data[start] & 0x80:
             start += 1
@@ -242,7 +304,12 @@ def inside(element: Element) -> Element:
 
 def oid(element: Element) -> str:
     """The dotted form of an OBJECT IDENTIFIER."""
-    dotted = dotted_oid(_tagged(element, OBJECT_IDENTIFIER).contents)
+    return _readable_oid(_tagged(element, OBJECT_IDENTIFIER).contents)
+
+
+@lru_cache(maxsize=64)  # a file has the same few again and again; what cannot be read is not kept
+def _readable_oid(contents: bytes) -> str:
+    dotted = dotted_oid(contents)
     if "." not in dotted:
         raise ValueError("an object identifier cannot be read")
     return dotted

@@ -95,9 +95,13 @@ def take(data: bytes, *kinds: Kind) -> list[Item]:
     """The items of these kinds in `data`; others in it are passed over.
 
     Raises:
-        MalformedDataError: as `recognise`, or there is none of these kinds, or bytes stand behind the end of one.
+        MalformedDataError: as `recognise` and `of_kinds`.
     """
-    recognised = recognise(data)
+    return of_kinds(recognise(data), *kinds)
+
+
+def of_kinds(recognised: Recognised, *kinds: Kind) -> list[Item]:
+    """The items of these kinds. `MalformedDataError` when there is none, or bytes stand behind the end of one."""
     found = recognised.of(*kinds)
     if not found:
         raise MalformedDataError(f"a {kinds[0].value} is needed, and this is {recognised}")

@@ -314,25 +314,22 @@ def _name_of(identifiers: Mapping[str, str], name: str | None) -> str:
 
 def _read_algorithm(algorithm: Element) -> tuple[str, Element | None]:
     """An AlgorithmIdentifier (RFC 5280, section 4.1.1.2): its OID, and its parameters if there are any."""
-    fields = der.Fields(algorithm)
-    identifier, parameters = der.oid(fields.take()), fields.optional()
-    fields.end()
-    return identifier, parameters
+    identifier, *parameters = der.fields(algorithm, 1, 1)
+    return der.oid(identifier), parameters[0] if parameters else None
 
 
-def _fields(parameters: Element | None) -> der.Fields:
+def _given(parameters: Element | None) -> Element:
     if parameters is None:
         raise MalformedDataError("an algorithm lacks its parameters")
-    return der.Fields(parameters)
+    return parameters
 
 
 def read_encryption(algorithm: Element) -> Encryption:
     """What the AlgorithmIdentifier of an encryption says. Call it inside `der.decoding`."""
     identifier, parameters = _read_algorithm(algorithm)
     if identifier in _PBES1_SCHEMES:
-        fields = _fields(parameters)
-        salt, iterations = der.octets(fields.take()), _positive(fields.take())
-        fields.end()
+        octets, count = der.fields(_given(parameters), 2)
+        salt, iterations = der.octets(octets), _positive(count)
         kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=salt, iterations=iterations)
         if identifier == _MD5_AND_DES:
             kdf = KeyDerivation(kind="PBKDF1", hash_name="MD5", salt=salt, iterations=iterations)
@@ -340,10 +337,9 @@ def read_encryption(algorithm: Element) -> Encryption:
     if identifier != _PBES2:
         refusal = _REFUSED_SCHEMES.get(identifier, f"the algorithm {identifier}")
         return Encryption(scheme="PBES1", cipher=None, kdf=None, refusal=refusal)
-    fields = _fields(parameters)
-    found = read_key_derivation(fields.take())
-    scheme, iv = _read_algorithm(fields.take())
-    fields.end()
+    derivation, encryption = der.fields(_given(parameters), 2)
+    found = read_key_derivation(derivation)
+    scheme, iv = _read_algorithm(encryption)
     cipher = _PBES2_SCHEMES.get(scheme)
     if isinstance(found, str) or cipher is None:
         refusal = found if isinstance(found, str) else f"the cipher {scheme}"
@@ -357,7 +353,7 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
     """PBKDF2 or scrypt from an AlgorithmIdentifier, or the name of what it is instead."""
     identifier, parameters = _read_algorithm(algorithm)
     if identifier == _PBKDF2:
-        fields = _fields(parameters)
+        fields = der.Fields(_given(parameters))
         salt, iterations = der.octets(fields.take()), _positive(fields.take())
         length = _optional_length(fields)  # which for encryption the cipher says too
         prf = fields.optional(der.SEQUENCE)
@@ -368,7 +364,7 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
         hash_name = _HMAC_OIDS[prf_oid]
         return KeyDerivation(kind="PBKDF2", hash_name=hash_name, salt=salt, iterations=iterations, key_length=length)
     if identifier == _SCRYPT:
-        fields = _fields(parameters)
+        fields = der.Fields(_given(parameters))
         salt = der.octets(fields.take())
         cost, block, parallel = (_positive(fields.take()) for _ in range(3))
         length = _optional_length(fields)
@@ -450,23 +446,20 @@ class Mac:
 
 def read_mac(data: Element) -> Mac:
     """What a MacData (RFC 7292, section 4) says. Call it inside `der.decoding`."""
-    fields = der.Fields(data)
-    info, salt, count = der.Fields(fields.take()), der.octets(fields.take()), fields.optional()
-    fields.end()
-    identifier, parameters = _read_algorithm(info.take())
-    digest = der.octets(info.take())
-    info.end()
+    info, octets, *count = der.fields(data, 2, 1)
+    algorithm, value = der.fields(info, 2)
+    salt, digest = der.octets(octets), der.octets(value)
+    identifier, parameters = _read_algorithm(algorithm)
     if identifier in _DIGEST_OIDS:
         hash_name = _DIGEST_OIDS[identifier]
-        iterations = 1 if count is None else _positive(count)
+        iterations = _positive(count[0]) if count else 1
         kdf = KeyDerivation(kind="PKCS12", hash_name=hash_name, salt=salt, iterations=iterations)
         return Mac(scheme="HMAC", hash_name=hash_name, kdf=kdf, digest=digest)
     if identifier != _PBMAC1:
         return Mac(scheme="HMAC", hash_name="SHA-1", kdf=None, digest=digest, refusal=f"the algorithm {identifier}")
-    fields = _fields(parameters)
-    found = read_key_derivation(fields.take())
-    mac_oid, _ = _read_algorithm(fields.take())
-    fields.end()
+    derivation, function = der.fields(_given(parameters), 2)
+    found = read_key_derivation(derivation)
+    mac_oid, _ = _read_algorithm(function)
     if isinstance(found, str):
         refusal: str | None = found
     elif mac_oid not in _HMAC_OIDS:

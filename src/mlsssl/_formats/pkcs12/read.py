@@ -19,7 +19,7 @@ from mlsssl._formats.choice import HeldCertificate, HeldKey, choose
 from mlsssl._formats.foreign import UNREADABLE, call
 from mlsssl._formats.key_files import load_plain_key, looks_like_key, try_out
 from mlsssl._formats.keys import FilePrivateKey
-from mlsssl._formats.pem import load_der, probe
+from mlsssl._formats.pem import load_der
 from mlsssl._formats.pkcs12 import encryption
 from mlsssl._formats.pkcs12.structure import (
     certificates_alone,
@@ -35,8 +35,6 @@ from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordErr
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
-
-    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
 
     from mlsssl._formats.choice import Choice
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
@@ -109,42 +107,54 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
     if bag.encryption:
         costs.append((bag.encryption.outside(PKCS12_CRYPTOGRAPHY), bag.encryption))
     budget.foresee(costs)
-    small = is_small_alone(structure, bag)
-    key_safe = next(safe for safe in structure.safes if safe.bags) if small else None
-    # Where OpenSSL looks at the MAC, too, the slow way must remain: it knows why something is refused.
-    slow = sum(nanoseconds for nanoseconds, _ in structure.costs)
-    with_mac = small and mac.kdf is not None and mac.kdf.kind == "PKCS12" and budget.affords(2 * slow)
-    if with_mac:
-        budget.spend(mac.cost, mac)
-        first = structure.safes[0]
-        if first.encryption and not certificates_alone(first, load_outside(first, password, budget)):
-            return None  # it would meet a hidden key first
-    elif not mac.fits(structure.authenticated, password, budget):
+    if is_small_alone(structure, bag):
+        return _load_small(data, structure, bag, password, budget)
+    if not mac.fits(structure.authenticated, password, budget):
         raise _wrong(password)
-    if small and bag.encryption:
-        budget.spend(bag.encryption.outside(PKCS12_OPENSSL) + KEY, bag.encryption)
-    bags: list[Bag] = []
-    loaded: PKCS12KeyAndCertificates | None = None
+    certificates: list[HeldCertificate] = []
     for safe in structure.safes:
         if safe.encryption is None:
-            bags += safe.bags
+            certificates += _certificates(safe.bags, len(certificates) + 1)
             continue
-        loaded = load_outside(safe, password, budget, key_safe=key_safe, whole=data if with_mac else None)
-        opened = certificates_alone(safe, loaded)
+        opened = certificates_alone(safe, load_outside(safe, password, budget), bag.local_key_id)
         if not opened:
             return None
-        bags += opened
-    return _found(loaded, bag) if small and loaded is not None else _held(bags, password, budget, proven=True)
+        certificates += opened
+    return _held(certificates, [bag], password, budget, proven=True)
 
 
-def _found(loaded: PKCS12KeyAndCertificates, bag: Bag) -> Held:
-    found = [loaded.cert, *loaded.additional_certs] if loaded.cert else loaded.additional_certs
-    certificates = []
-    for one in found:
-        probe(one.certificate)
-        name = one.friendly_name.decode("utf-8", "replace") if one.friendly_name else None
-        certificates.append(HeldCertificate(one.certificate, name))
-    return certificates, [HeldKey(_checked(loaded.key), bag.friendly_name, bag.local_key_id)], []
+def _load_small(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> Held | None:
+    """The same for a small key beside one encrypted part: OpenSSL reads both and, where it may, checks the MAC.
+
+    For the MAC it needs the file as it is. Where the key comes first in that, one call does it. A key hidden in a part
+    that comes first it would decrypt, with rounds for minutes if the file says so: that part it sees by itself before.
+    And where the slow way would then be too dear, which knows why something is refused, the MAC is checked here.
+    """
+    mac = structure.mac
+    assert mac is not None
+    first, second = structure.safes
+    part, key_safe = (first, second) if first.encryption else (second, first)
+    slow = sum(nanoseconds for nanoseconds, _ in structure.costs)
+    with_mac = mac.kdf is not None and mac.kdf.kind == "PKCS12" and budget.affords(2 * slow)
+    certificates: list[HeldCertificate] | None = None
+    if with_mac:
+        budget.spend(mac.cost, mac)
+        if part is first:
+            certificates = certificates_alone(part, load_outside(part, password, budget), bag.local_key_id)
+            if not certificates:
+                return None
+    elif not mac.fits(structure.authenticated, password, budget):
+        raise _wrong(password)
+    if bag.encryption:
+        budget.spend(bag.encryption.outside(PKCS12_OPENSSL) + KEY, bag.encryption)
+    loaded = load_outside(part, password, budget, key_safe=key_safe, whole=data if with_mac else None)
+    if loaded is None or not isinstance(loaded.key, FilePrivateKey):
+        return None
+    if certificates is None:
+        certificates = certificates_alone(part, loaded, bag.local_key_id)
+    if not certificates:
+        return None
+    return certificates, [HeldKey(loaded.key, bag.friendly_name, bag.local_key_id)], []
 
 
 def bags_of(safes: Sequence[Safe]) -> list[Bag]:
@@ -156,11 +166,18 @@ def holdings(structure: Structure, safes: Sequence[Safe], password: str | None, 
     """What opened safes hold. `MalformedDataError` when that is nothing, or something is damaged."""
     # A MAC has been checked, and no encrypted part opens by chance.
     proven = structure.mac is not None or any(safe.encryption for safe in structure.safes)
-    return _held(bags_of(safes), password, budget, proven=proven)
+    bags = bags_of(safes)
+    return _held(_certificates(bags), bags, password, budget, proven=proven)
 
 
-def _held(bags: Sequence[Bag], password: str | None, budget: WorkBudget, *, proven: bool) -> Held:
-    certificates = _certificates(bags)
+def _held(
+    certificates: list[HeldCertificate],
+    bags: Sequence[Bag],
+    password: str | None,
+    budget: WorkBudget,
+    *,
+    proven: bool,
+) -> Held:
     keys: list[HeldKey] = []
     unread: list[MlssslError] = []
     for bag in bags:
@@ -176,14 +193,14 @@ def _held(bags: Sequence[Bag], password: str | None, budget: WorkBudget, *, prov
     return certificates, keys, unread
 
 
-def _certificates(bags: Sequence[Bag]) -> list[HeldCertificate]:
+def _certificates(bags: Sequence[Bag], first: int = 1) -> list[HeldCertificate]:
     return [
         HeldCertificate(
             load_der(bag.value, f"certificate {number} in the PFX is damaged and cannot be read"),
             bag.friendly_name,
             bag.local_key_id,
         )
-        for number, bag in enumerate([bag for bag in bags if bag.kind == "certificate"], 1)
+        for number, bag in enumerate([bag for bag in bags if bag.kind == "certificate"], first)
     ]
 
 

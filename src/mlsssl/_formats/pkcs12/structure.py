@@ -12,13 +12,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.budget import PKCS12_OPENSSL
-from mlsssl._formats.foreign import UNREADABLE, call
+from mlsssl._formats.choice import HeldCertificate
+from mlsssl._formats.foreign import UNREADABLE, call, needed_fields_of
 from mlsssl._formats.key_files import check_size, looks_like_key
+from mlsssl._formats.pem import public_key_bytes
 from mlsssl._formats.pkcs12.encryption import Encryption, Mac, read_encryption, read_mac
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from mlsssl._formats.budget import Cost, WorkBudget
     from mlsssl._formats.der import Element
@@ -28,11 +31,11 @@ SIZE_LIMIT = 16 * 1024 * 1024
 _BAG_LIMIT = 10_000
 _DEPTH_LIMIT = 4
 _SMALL_KEY = 350
-_SMALLEST_KEY_BAG = 60
-_CERTIFICATE_BAG = 45
-_NAME = 19
+_MOST_KEY_ID = 20  # SHA-1, which is the longest that is in use
+_BLOCK = 8
 _DATA = der.write_oid(identifiers.DATA)
 _MOST_ATTRIBUTES = 1_000
+_MOST_OF_KEY = 16  # PKCS#8 has five
 
 BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
 _BAG_KINDS: dict[str, BagKind] = {
@@ -115,19 +118,17 @@ def read_structure(data: bytes) -> Structure:
     if len(data) > SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
     with der.decoding("a PFX (PKCS#12)"):
-        pfx = der.Fields(der.only(data))
-        version = der.number(pfx.take())
-        content_type, content = _read_content_info(pfx.take())
+        number, info, *mac_data = der.fields(der.only(data), 2, 1)
+        version = der.number(number)
+        content_type, content = _read_content_info(info)
         if content_type == identifiers.SIGNED_DATA:
             raise MalformedDataError(
                 "this PFX is protected by a signature instead of a password, which this library does not read"
             )
         if content_type != identifiers.DATA:
             raise MalformedDataError(f"this is not a PFX (PKCS#12): its content is {content_type}")
-        mac_data = pfx.optional()
-        pfx.end()
         authenticated = der.octets(_given(content))
-        mac = None if mac_data is None else read_mac(mac_data)
+        mac = read_mac(mac_data[0]) if mac_data else None
         infos = der.members(der.only(authenticated), der.SEQUENCE, most=_BAG_LIMIT)
         safes: list[Safe] = []
         count = 0
@@ -140,11 +141,8 @@ def read_structure(data: bytes) -> Structure:
 
 
 def _read_content_info(info: Element) -> tuple[str, Element | None]:
-    fields = der.Fields(info)
-    content_type = der.oid(fields.take())
-    content = fields.optional()
-    fields.end()
-    return content_type, None if content is None else der.inside(content)
+    content_type, *content = der.fields(info, 1, 1)
+    return der.oid(content_type), der.inside(content[0]) if content else None
 
 
 def _given(content: Element | None) -> Element:
@@ -160,14 +158,12 @@ def _read_safe(info: Element) -> Safe:
     if content_type == identifiers.ENCRYPTED_DATA:
         data = der.Fields(_given(content))
         der.number(data.take())
-        encrypted = der.Fields(data.take())
+        inner_type, algorithm, encrypted = der.fields(data.take(), 3)
         data.optional(der.CONTEXT_1, der.CONTEXT_1 | der.CONSTRUCTED)  # attributes, which are not protected
         data.end()
-        der.oid(encrypted.take())
-        encryption = read_encryption(encrypted.take())
-        octets = der.octets(encrypted.take(), der.CONTEXT_0)
-        encrypted.end()
-        return Safe(encryption=encryption, bags=(), encrypted=octets, raw=info.raw)
+        der.oid(inner_type)
+        octets = der.octets(encrypted, der.CONTEXT_0)
+        return Safe(encryption=read_encryption(algorithm), bags=(), encrypted=octets, raw=info.raw)
     refusal = f"a part of it has the unknown type {content_type}"
     if content_type == identifiers.ENVELOPED_DATA:
         refusal = "a part of it is encrypted to a certificate, not by a password"
@@ -185,42 +181,40 @@ def _walk_bags(contents: Element, depth: int) -> Iterator[Bag]:
     if depth > _DEPTH_LIMIT:
         raise MalformedDataError("this PFX has bags nested too deep")
     for bag in der.members(contents, der.SEQUENCE, most=_BAG_LIMIT):
-        fields = der.Fields(bag)
-        identifier, value, attributes = der.oid(fields.take()), der.inside(fields.take()), fields.optional()
-        fields.end()
+        kind, content, *attributes = der.fields(bag, 2, 1)
+        identifier, value = der.oid(kind), der.inside(content)
         if identifier == identifiers.SAFE_CONTENTS_BAG:
             yield from _walk_bags(value, depth + 1)
         else:
             yield _read_bag(_BAG_KINDS.get(identifier, "other"), value, attributes)
 
 
-def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Bag:
+def _read_bag(kind: BagKind, content: Element, attributes: list[Element]) -> Bag:
     value, encryption, encrypted_key = b"", None, b""
     if kind in ("key", "encrypted key"):
-        fields, value = der.Fields(content), content.raw
+        value = content.raw
         if kind == "encrypted key":
-            encryption, encrypted_key = read_encryption(fields.take()), der.octets(fields.take())
-            fields.end()
+            algorithm, octets = der.fields(content, 2)
+            encryption, encrypted_key = read_encryption(algorithm), der.octets(octets)
+        else:
+            der.fields(content, 0, _MOST_OF_KEY)
         check_size(len(value))
     elif kind == "certificate":
-        fields = der.Fields(content)
-        identifier, inner = der.oid(fields.take()), der.inside(fields.take())
-        fields.end()
+        certificate_type, inner = der.fields(content, 2)
+        identifier, inner = der.oid(certificate_type), der.inside(inner)
         if identifier == identifiers.X509_CERTIFICATE:
             value = der.octets(inner)
         else:
             kind = "other"  # an SDSI certificate
-    names = {} if attributes is None else _read_attributes(attributes)
+    names = _read_attributes(attributes[0]) if attributes else {}
     return Bag(kind=kind, value=value, encryption=encryption, encrypted_key=encrypted_key, **names)
 
 
 def _read_attributes(attributes: Element) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for attribute in der.members(attributes, der.SET, most=_MOST_ATTRIBUTES):
-        fields = der.Fields(attribute)
-        identifier = der.oid(fields.take())
-        values = der.members(fields.take(), der.SET, most=_MOST_ATTRIBUTES)
-        fields.end()
+        kind, members = der.fields(attribute, 2)
+        identifier, values = der.oid(kind), der.members(members, der.SET, most=_MOST_ATTRIBUTES)
         if identifier == identifiers.MACHINE_KEYSET:
             found["machine_keyset"] = True
         elif identifier == identifiers.FRIENDLY_NAME and values:
@@ -299,30 +293,73 @@ def load_outside(
         return None
 
 
-def certificates_alone(safe: Safe, loaded: pkcs12.PKCS12KeyAndCertificates | None) -> list[Bag] | None:
-    """The certificates that `load_outside` found in a part; None when it found nothing, or they leave room for a key.
+def certificates_alone(
+    part: Safe, loaded: pkcs12.PKCS12KeyAndCertificates | None, key_id: bytes | None
+) -> list[HeldCertificate] | None:
+    """The certificates that `load_outside` found in an encrypted part; None when there may be more than it tells.
 
-    OpenSSL tells of no second key, and none may be passed over. Other bags stay unknown, and the certificates'
-    attributes but the name; ask it only where that does not matter.
+    OpenSSL tells of one key only, leaves out bags that it does not know and names that it cannot convert, and
+    cryptography gives no localKeyID. But a part that holds these certificates with their names, and nothing else, has
+    one size; and another one if one of them has the localKeyID of the key in sight, as programs write it. A part of
+    neither size is not taken. The size is the least that DER and BER allow for what OpenSSL has seen, so that anything
+    else has to fit into the padding, 7 bytes at most, or in place of the localKeyID, 47 at most with the padding. A bag
+    of any kind takes 19, and one with a private key 48: Diffie-Hellman, with prime, base and exponent of one byte; 50
+    on a curve, 65 with Ed25519, and encrypted more. So no key hides.
+
+    Args:
+        part: Encrypted in blocks of 8 (`quicker_outside`).
+        loaded: What OpenSSL found in it, and in no other part.
+        key_id: The localKeyID of the key in sight.
     """
     if loaded is None:
         return None
-    certificates = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
-    bags = [
-        Bag(
-            kind="certificate",
-            value=one.certificate.public_bytes(Encoding.DER),
-            friendly_name=one.friendly_name.decode("utf-8", "replace") if one.friendly_name else None,
-        )
-        for one in certificates
-    ]
-    return bags if len(safe.encrypted) - sum(map(_least_size, bags)) < _SMALLEST_KEY_BAG else None
+    found = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
+    if len(found) >= _BAG_LIMIT:
+        return None
+    held: list[HeldCertificate] = []
+    sizes: list[_Sizes] = []
+    moments: set[object] = set()
+    try:
+        for one in found:
+            certificate, name = one.certificate, one.friendly_name
+            moments.add(call(needed_fields_of, certificate)[3:])  # `lenient` may know more of what cannot be read
+            text = None if name is None else name.decode()
+            held.append(HeldCertificate(certificate, None if text is None else text.removesuffix("\0")))
+            names = () if text is None else (len(text.encode("utf-16-be")),)
+            sizes.append((len(certificate.public_bytes(Encoding.DER)), *names))
+    except UNREADABLE:
+        return None
+    if len(moments) < len(held) > len({public_key_bytes(one.certificate) for one in held}):
+        return None  # `choose` may want to know which of two for one key has the localKeyID
+    size = len(part.encrypted)
+    return held if any(0 < size - _least(contents) <= _BLOCK for contents in _contents(sizes, key_id)) else None
 
 
-def _least_size(bag: Bag) -> int:
-    """Bytes that a certificate takes at least with its bag; a localKeyID besides is smaller than a key."""
-    name = 0 if bag.friendly_name is None else _NAME + len(bag.friendly_name.encode("utf-16-be", "replace"))
-    return len(bag.value) + _CERTIFICATE_BAG + name
+_Sizes: TypeAlias = "tuple[int, ...]"
+"""Bytes of a certificate, and of the values of its bag's attributes."""
+
+
+def _contents(certificates: list[_Sizes], key_id: bytes | None) -> Iterator[int]:
+    """Bytes that their bags take together, with the localKeyID at one of them and without."""
+    bags = [_least_bag(one) for one in certificates]
+    plain = sum(bags)
+    if key_id is not None and len(key_id) <= _MOST_KEY_ID:
+        for one, bag in zip(certificates, bags, strict=True):
+            yield plain - bag + _least_bag((*one, len(key_id)))
+    yield plain
+
+
+def _least_bag(sizes: _Sizes) -> int:
+    """Bytes of the bag of one certificate: object identifiers have 13, 12 and, for an attribute, 11."""
+    certificate, *values = sizes
+    value = _least(12 + _least(_least(certificate)))
+    attributes = sum(_least(11 + _least(_least(size))) for size in values)
+    return _least(13 + _least(value) + (_least(attributes) if values else 0))
+
+
+def _least(contents: int) -> int:
+    """The least bytes of an element with so many in it; an indefinite length takes 4 for itself, whatever it is."""
+    return contents + (2 if contents < 0x80 else 3 if contents < 0x100 else 4)
 
 
 @lru_cache(maxsize=1)
