@@ -642,7 +642,7 @@ def test_who_reads_the_log_may_change_the_machine(ca: CertificateAuthority, mach
         logger.setLevel(level)
     assert [line.partition(": ")[2].split()[0] for line in told] == ["added", "bound", "no"]
     assert machine.bindings[KEY].thumbprint == thumbprint
-    assert machine.store("CA").find(ca.certificate.thumbprint) is not None
+    assert machine.store("CA").find(thumbprint=ca.certificate.thumbprint) is not None
 
 
 def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
