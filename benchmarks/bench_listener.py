@@ -40,9 +40,10 @@ from ratios import Ratio, report, settled, spread
 
 from mlsssl import CertificateAuthority
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingKey, BindingOptions, HostnamePort, IpPort
 from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl._machine.tls_contexts import load_der
-from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint
+from mlsssl.values import Thumbprint
 
 BOUND = 0.95  # 0.98 to 1.13 come out on a busy machine
 MEMORY_BOUND = 2.0  # MiB more after many connections than before

@@ -25,8 +25,9 @@ from ratios import growth, report
 from mlsssl import Certificate, CertificateAuthority, EmbeddedMachine, audit, check_many, cleanup, netsh, renew_due
 from mlsssl._commands.completion import machine as completion
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort, IpPort
 from mlsssl._machine.ports import BindingRecord
-from mlsssl.values import BindingOptions, HostnamePort, IpPort, Thumbprint
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from mlsssl import CertificateAuthority
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort
 from mlsssl._machine.ports import BindingRecord, NewCertificate
-from mlsssl.values import BindingOptions, HostnamePort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

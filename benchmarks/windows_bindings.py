@@ -56,12 +56,12 @@ def import_cost(module: str) -> float:
 
 def main() -> int:
     """Measure and judge."""
+    from mlsssl._formats.binding_keys import BindingFamily, BindingOptions, ScopedCcs
     from mlsssl._machine.ports import BindingRecord
     from mlsssl._native.cdata import NULL, ffi
     from mlsssl._windows import binding_records as codec
     from mlsssl._windows.bindings import WindowsBindings
     from mlsssl._windows.dlls import SystemDlls
-    from mlsssl.values import BindingFamily, BindingOptions, ScopedCcs
 
     def record(port: int) -> BindingRecord:
         key = ScopedCcs("benchmark.example", port)

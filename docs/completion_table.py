@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import mlsssl
+from mlsssl._formats.binding_keys import BindingOptions
 from mlsssl.cli import OLD_COMMANDS, build_parser
-from mlsssl.values import BindingOptions
 
 TABLE = Path(mlsssl.__file__).parent / "_commands" / "completion" / "table.py"
 

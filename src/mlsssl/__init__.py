@@ -22,6 +22,15 @@ _HOMES = {
     "_formats.described": ("CertificateDiff",),
     "revocation_list": ("RevocationList", "RevokedEntry"),
     "_notebook.timeline": ("Timeline", "timeline"),
+    "_formats.binding_keys": (
+        "BindingFamily",
+        "BindingKey",
+        "BindingOptions",
+        "CcsPort",
+        "HostnamePort",
+        "IpPort",
+        "ScopedCcs",
+    ),
     "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
     "authority": ("CertificateAuthority", "RenewedAuthority"),
@@ -90,16 +99,7 @@ _HOMES = {
     "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
-    "_messages.basics": ("KeyType", "Location", "OnConflict", "Thumbprint"),
-    "values": (
-        "BindingFamily",
-        "BindingKey",
-        "BindingOptions",
-        "CcsPort",
-        "HostnamePort",
-        "IpPort",
-        "ScopedCcs",
-    ),
+    "values": ("KeyType", "Location", "OnConflict", "Thumbprint"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(["__version__", *_HOME_OF])

@@ -105,13 +105,8 @@ from mlsssl.reservation import (
 from mlsssl.service import Service as Service, Services as Services
 from mlsssl.store import Store as Store, StoreEntry as StoreEntry
 from mlsssl.superseded import Cleanup as Cleanup, Kept as Kept, cleanup as cleanup
-from mlsssl._messages.basics import (
-    KeyType as KeyType,
-    Location as Location,
-    OnConflict as OnConflict,
-    Thumbprint as Thumbprint,
-)
-from mlsssl.values import (
+from mlsssl.values import KeyType as KeyType, Location as Location, OnConflict as OnConflict, Thumbprint as Thumbprint
+from mlsssl._formats.binding_keys import (
     BindingFamily as BindingFamily,
     BindingKey as BindingKey,
     BindingOptions as BindingOptions,

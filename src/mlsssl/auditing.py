@@ -17,6 +17,7 @@ from mlsssl._changes.record import ChangeRecords
 from mlsssl._deploy import preflight
 from mlsssl._deploy.due import about_late
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
+from mlsssl._formats.binding_keys import BindingFamily, parse_binding_key
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
@@ -36,7 +37,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
 from mlsssl.netsh import Listing, parse_listing
 from mlsssl.store import Store, key_words
-from mlsssl.values import BindingFamily, Thumbprint, check_moment, parse_binding_key
+from mlsssl.values import Thumbprint, check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from mlsssl._changes.record import Change, Pending
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import BindingRecord, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
     from mlsssl.reservation import UrlReservation
-    from mlsssl.values import BindingKey
 
     T = TypeVar("T")
 

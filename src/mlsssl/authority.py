@@ -18,10 +18,10 @@ from mlsssl._issue import authority_renewal, certificates, lifetimes, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
-from mlsssl._messages.basics import KeyType, check_moment, key_holder, set_attributes
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble, check_certificate, extension_of
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import KeyType, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl

@@ -8,6 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlsssl._changes import recovery
+from mlsssl._formats.binding_keys import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    parse_binding_key,
+)
 from mlsssl._machine import stores
 from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS, BindingRecord
 from mlsssl._messages.arguments import check_type
@@ -17,19 +27,7 @@ from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import BindingNotFoundError, InvalidInputError, MlssslError
 from mlsssl.store import StoreEntry
-from mlsssl.values import (
-    BindingFamily,
-    BindingKey,
-    BindingOptions,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-    check_store_name,
-    parse_binding_key,
-    set_attributes,
-)
+from mlsssl.values import Thumbprint, check_store_name, set_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,6 @@ from mlsssl._formats.sniff import Kind
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import naming, path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
-from mlsssl._messages.basics import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, as_json
 from mlsssl.errors import (
@@ -27,6 +26,7 @@ from mlsssl.errors import (
     MalformedDataError,
     UnsupportedError,
 )
+from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._messages.basics import ClientName, Purpose
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
     from mlsssl.revocation_list import AnyList
+    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]
 

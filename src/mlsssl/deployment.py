@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from mlsssl._deploy.first import FirstCertificate
+    from mlsssl._formats.binding_keys import BindingKey, BindingOptions
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.reservation import UrlReservation
-    from mlsssl.values import BindingKey, BindingOptions, KeyType, OnConflict
+    from mlsssl.values import KeyType, OnConflict
 
 __all__ = ["Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
 

@@ -46,13 +46,14 @@ if TYPE_CHECKING:
     from mlsssl._deploy.obtain import Asking
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
     from mlsssl._notebook.cards import Tone
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
     from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.store import StoreEntry
-    from mlsssl.values import BindingKey, KeyType, Thumbprint
+    from mlsssl.values import KeyType, Thumbprint
 
 __all__ = ["GRACE", "Renewal", "RenewalSource", "Renewals", "renew", "renew_due"]
 

@@ -13,10 +13,10 @@ from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_type
-from mlsssl._messages.basics import key_holder, set_attributes
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate, check_key
 from mlsssl.errors import InvalidInputError, UnsupportedError
+from mlsssl.values import key_holder, set_attributes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.requests import HonouredRequest
-    from mlsssl._messages.basics import KeyType
     from mlsssl.certificate import Certificate
+    from mlsssl.values import KeyType
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
 

@@ -13,9 +13,9 @@ from mlsssl._formats.crl import der_of, described, entry_of, issuer_of, load_crl
 from mlsssl._formats.foreign import read
 from mlsssl._machine import files, stores
 from mlsssl._messages.arguments import check_data, check_type
-from mlsssl._messages.basics import check_moment, set_attributes
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import check_moment, set_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import NoReturn, TypeAlias
 
-    from mlsssl._messages.basics import Thumbprint
+    from mlsssl.values import Thumbprint
 
     AnyList: TypeAlias = "RevocationList | x509.CertificateRevocationList"
     Given: TypeAlias = "RevocationList | x509.CertificateRevocationList | bytes | str | Path"

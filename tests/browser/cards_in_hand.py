@@ -8,6 +8,7 @@ import json
 from typing import Any, cast
 
 from mlsssl import testing
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort
 from mlsssl._formats.pkcs12.explain import explain_pfx
 from mlsssl._machine.ports import KeyAccess
 from mlsssl._notebook.timeline import timeline
@@ -19,7 +20,6 @@ from mlsssl.renewal import renew_due
 from mlsssl.request import CertificateRequest
 from mlsssl.reservation import UrlReservation
 from mlsssl.superseded import cleanup
-from mlsssl.values import BindingOptions, CcsPort
 
 DAY = dt.timedelta(days=1)
 

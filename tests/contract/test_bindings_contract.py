@@ -13,6 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mlsssl._formats.binding_keys import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    is_host_name,
+)
 from mlsssl._machine.ports import BindingRecord, Diagnosis
 from mlsssl.errors import (
     BindingExistsError,
@@ -22,17 +32,7 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import (
-    BindingFamily,
-    BindingKey,
-    BindingOptions,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-    is_host_name,
-)
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

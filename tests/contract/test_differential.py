@@ -43,19 +43,20 @@ from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.http_config import HttpState
 from mlsssl._formats import sddl
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine.accounts import Account
 from mlsssl._machine.ports import BindingRecord, NewCertificate, ReservationRecord, StoreRecord
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import MlssslError, ReservationNotFoundError, UnusableCertificateError
-from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import KeyRight, MachinePort, StorePort
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 REAL = may_change_this_windows()
 

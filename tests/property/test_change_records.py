@@ -22,18 +22,11 @@ from mlsssl._changes.record import (
     record_from_dict,
     record_to_dict,
 )
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl.errors import MalformedDataError
-from mlsssl.values import (
-    BindingOptions,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-    parse_binding_key,
-)
+from mlsssl.values import Thumbprint
 
 dwords = st.integers(0, 2**32 - 1)
 ports = st.integers(1, 65535)

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl.errors import (
     AccessDeniedError,
@@ -23,12 +24,12 @@ from mlsssl.errors import (
     StoreNotFoundError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from repetitions import examples
 
 if TYPE_CHECKING:
     from mlsssl._embedded.stores import EmbeddedStore
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl._formats.binding_keys import BindingKey
+    from mlsssl.values import Thumbprint
 
 # Two certificates share the key 0.
 MADE = [make(f"h{n}.example", key=shared_key(n // 2 if n < 2 else n)) for n in range(4)]

@@ -28,8 +28,9 @@ from mlsssl import (
     netsh,
     renew,
 )
+from mlsssl._formats.binding_keys import BindingKey, BindingOptions
 from mlsssl._machine.ports import BindingRecord, Cause
-from mlsssl.values import BindingKey, BindingOptions, Thumbprint
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlsssl import strategies, testing
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort
 from mlsssl._formats.pkcs12.explain import explain_pfx
 from mlsssl._machine.ports import KeyAccess
 from mlsssl._messages.output import escaped
@@ -33,7 +34,6 @@ from mlsssl.renewal import Renewal, renew, renew_due
 from mlsssl.request import CertificateRequest
 from mlsssl.reservation import UrlReservation
 from mlsssl.superseded import cleanup
-from mlsssl.values import BindingOptions, CcsPort
 from repetitions import examples
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def test_show_imports_no_machine(file: str, place: Path) -> None:
     modules = imported(f"show {file}", place, without=NEEDED)
 
     assert not below(VALIDATOR, modules)
-    assert not modules & {"mlsssl._machine.ports", "mlsssl.values", "mlsssl._formats.pkcs12"}
+    assert not modules & {"mlsssl._machine.ports", "mlsssl._formats.binding_keys", "mlsssl._formats.pkcs12"}
     # `shutil` has the compressors, `html` every name of a character, `uuid` asks what platform this is.
     assert not modules & {"sqlite3", "shutil", "html", "uuid", "secrets", "rich", "ssl", "subprocess", "tempfile"}
     assert not modules & {"json", "logging", "threading", "traceback", "unicodedata", "encodings.utf_8_sig"}

@@ -11,6 +11,7 @@ import pytest
 
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingFamily, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._machine.ports import BindingRecord, Cause, Diagnosis
 from mlsssl.errors import (
     BindingExistsError,
@@ -20,13 +21,13 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingFamily, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlsssl.values import BindingKey, Location
+    from mlsssl._formats.binding_keys import BindingKey
+    from mlsssl.values import Location, Thumbprint
 
 ONE = make("one.example", key=shared_key(1))
 TWO = make("two.example", key=shared_key(2))

@@ -16,8 +16,8 @@ import pytest
 
 from made_certificates import Made, make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort, IpPort
 from mlsssl._machine.ports import BindingRecord
-from mlsssl.values import BindingOptions, HostnamePort, IpPort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,8 @@ WRITER = """
 import os, pickle, sys, uuid
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._machine.ports import BindingRecord, NewCertificate
-from mlsssl.values import BindingOptions, HostnamePort, IpPort, Thumbprint
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort, IpPort
+from mlsssl.values import Thumbprint
 
 path, work, start = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with open(work, "rb") as file:

@@ -24,17 +24,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from made_certificates import Made, make, shared_key
 from mlsssl._embedded.listener.connection import Limits
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 from mlsssl._machine import tls_contexts
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import ClosedError, InvalidInputError, ListenerError, MalformedDataError, NotFoundError
-from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from mlsssl._embedded.listener.listener import Listener
-    from mlsssl.values import BindingKey
+    from mlsssl._formats.binding_keys import BindingKey
 
 ROOT = make("root", key=shared_key(10), authority=True)
 OTHER_ROOT = make("other root", key=shared_key(11), authority=True)
@@ -224,7 +225,8 @@ def test_a_change_by_another_process_is_served_too(machine: EmbeddedPort) -> Non
         import sys
         from dataclasses import replace
         from mlsssl._embedded.port import EmbeddedPort
-        from mlsssl.values import IpPort, Thumbprint
+        from mlsssl._formats.binding_keys import IpPort
+        from mlsssl.values import Thumbprint
         machine = EmbeddedPort(sys.argv[1])
         old = machine.bindings.find(IpPort("0.0.0.0", 443))
         machine.bindings.update(replace(old, thumbprint=Thumbprint(sys.argv[2])))

@@ -15,6 +15,7 @@ from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl._embedded.central_store import CentralStore
 from mlsssl._embedded.port import EmbeddedPort, default_path
 from mlsssl._embedded.services import EmbeddedServices
+from mlsssl._formats.binding_keys import IpPort
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine.ports import ReservationRecord, ServiceState
 from mlsssl.errors import (
@@ -28,7 +29,6 @@ from mlsssl.errors import (
     ServiceNotFoundError,
     StoreError,
 )
-from mlsssl.values import IpPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort, IpPort
 from mlsssl._machine.ports import BindingRecord
-from mlsssl.values import BindingOptions, HostnamePort, IpPort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,8 @@ import json, pickle, sys, threading, uuid
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import BindingExistsError
-from mlsssl.values import BindingOptions, HostnamePort, IpPort, Thumbprint
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort, IpPort
+from mlsssl.values import Thumbprint
 
 path, work, process, threads, each = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 with open(work, "rb") as file:

@@ -11,6 +11,7 @@ import pytest
 from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl._deploy import preflight
+from mlsssl._formats.binding_keys import parse_binding_key
 from mlsssl._formats.hosts import (
     any_matches,
     dns_problem,
@@ -23,7 +24,6 @@ from mlsssl._formats.hosts import (
 from mlsssl._validator import public_suffixes
 from mlsssl._validator.leaf import is_internal
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import parse_binding_key
 
 
 @pytest.mark.parametrize("presented", ["www.example.com", "WWW.example.com", "www.example.com.", "*.example.com", "*."])

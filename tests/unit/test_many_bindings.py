@@ -17,10 +17,10 @@ from mlsssl._embedded import bindings as embedded_bindings
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.listener.serving import Serving
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._formats.binding_keys import BindingFamily, BindingOptions, HostnamePort
 from mlsssl._machine import precedence
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._validator.path import TrustAnchors
-from mlsssl.values import BindingFamily, BindingOptions, HostnamePort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,6 +13,7 @@ import pytest
 
 from made_certificates import make
 from mlsssl import UrlPrefix
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.netsh import (
@@ -27,7 +28,7 @@ from mlsssl.netsh import (
     parse_script,
     to_json,
 )
-from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl.values import Thumbprint
 
 HASH = "18e1628ac1cd7cae3495e718f87e5b6188193c81"
 APP = uuid.UUID("9168E8B4-DF4B-497C-918E-36EBC2C69732")

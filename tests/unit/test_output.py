@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from mlsssl._formats.binding_keys import BindingFamily, IpPort
 from mlsssl._messages.output import as_dict, as_json, to_json
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import BindingFamily, IpPort, Thumbprint
+from mlsssl.values import Thumbprint
 
 MOMENT = dt.datetime(2026, 2, 3, 4, 5, 6, tzinfo=dt.timezone.utc)
 GUID = "4dc3e181-e14b-4a21-b022-59fc669b0914"

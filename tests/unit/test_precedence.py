@@ -6,15 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mlsssl._formats.binding_keys import BindingKey, CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 from mlsssl._machine.precedence import Neighbours, answering, hidden_by, hides, hiding
-from mlsssl.values import (
-    BindingKey,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    parse_binding_key,
-)
 
 ALL = [
     parse_binding_key(text)

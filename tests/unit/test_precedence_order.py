@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsssl._formats.binding_keys import CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 from mlsssl._machine.precedence import answering
-from mlsssl.values import CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 
 if TYPE_CHECKING:
-    from mlsssl.values import BindingKey
+    from mlsssl._formats.binding_keys import BindingKey
 
 
 ALL = [

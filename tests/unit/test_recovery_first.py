@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl import Certificate
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import BindingRecord
-    from mlsssl.values import BindingKey
 
 KEY, OTHER = "0.0.0.0:443", "0.0.0.0:444"
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from mlsssl import strategies
+from mlsssl._formats.binding_keys import BindingFamily, BindingOptions, HostnamePort, IpPort
 from mlsssl._formats.hosts import parse_name
 from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import _signed_anew_with_sha1
@@ -23,7 +24,7 @@ from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.netsh import parse_command
 from mlsssl.reservation import UrlReservation
-from mlsssl.values import BindingFamily, BindingOptions, HostnamePort, IpPort, Thumbprint
+from mlsssl.values import Thumbprint
 from repetitions import examples
 
 if TYPE_CHECKING:

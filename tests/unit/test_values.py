@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import (
-    BindingOptions,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-    parse_binding_key,
-)
+from mlsssl.values import Thumbprint
 
 HEX = "18e1628ac1cd7cae3495e718f87e5b6188193c81"
 

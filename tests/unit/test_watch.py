@@ -24,10 +24,10 @@ from mlsssl import (
 )
 from mlsssl._commands.terminal import Terminal
 from mlsssl._commands.watch import BEAT, SLACK, Health, Rounds, Stop, watch
+from mlsssl._formats.binding_keys import parse_binding_key
 from mlsssl.cli import main
 from mlsssl.renewal import Renewal
 from mlsssl.testing import memory_machine
-from mlsssl.values import parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,6 +14,7 @@ from chains import ECDSA_SHA256, NOW, Made, ec_key, integer, intermediate, leaf,
 from mlsssl import Certificate, EmbeddedMachine, Machine, MalformedDataError, audit
 from mlsssl._deploy.issuers import KnownIssuers
 from mlsssl._embedded.stores import EmbeddedStore
+from mlsssl._formats.binding_keys import BindingOptions, IpPort
 from mlsssl._formats.crl import der_of
 from mlsssl._formats.keys import private_key_der
 from mlsssl._formats.parsed import OddCertificate, View, subject_octets
@@ -25,7 +26,6 @@ from mlsssl._machine.stores import thumbprint_of
 from mlsssl._validator import path
 from mlsssl._validator.path import signature_problem
 from mlsssl.testing import fake_windows_machine
-from mlsssl.values import BindingOptions, IpPort
 from odd_certificates import CERTIFICATES
 from repetitions import examples
 

@@ -12,6 +12,7 @@ import pytest
 
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import CCS, IP, SCOPED_CCS, SNI, FakeHttpApi, SslRecord
+from mlsssl._formats.binding_keys import BindingFamily, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._machine.ports import BindingRecord, Cause, Diagnosis
 from mlsssl._native.cdata import ffi
 from mlsssl._windows.bindings import RETRY_DELAYS, TRIAL_APPLICATION, WindowsBindings
@@ -25,13 +26,13 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingFamily, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._native.cdata import CData
-    from mlsssl.values import BindingKey
 
 THUMBPRINT = Thumbprint(bytes(range(100, 120)))
 V4_443 = b"\2\0\x01\xbb" + bytes(12)

@@ -15,6 +15,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlsssl._formats.binding_keys import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+)
 from mlsssl._machine.ports import BindingRecord, ServiceState
 from mlsssl._native.cdata import last_error, load
 from mlsssl._windows.bindings import WindowsBindings
@@ -30,16 +39,7 @@ from mlsssl.errors import (
     UnusableCertificateError,
 )
 from mlsssl.service import Services
-from mlsssl.values import (
-    BindingFamily,
-    BindingKey,
-    BindingOptions,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-)
+from mlsssl.values import Thumbprint
 from windows import machine_keys, raw_httpapi
 
 if TYPE_CHECKING:

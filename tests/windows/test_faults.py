@@ -15,11 +15,12 @@ import pytest
 from mlsssl._fakes.advapi32_services import RUNNING, FakeService
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import FakeHttpApi
+from mlsssl._formats.binding_keys import BindingOptions, CcsPort, HostnamePort, IpPort
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.services import WindowsServices
 from mlsssl.errors import MlssslError, NativeError, UnsupportedError
-from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, Thumbprint
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,10 +14,10 @@ from mlsssl import Binding, Machine, Store, WindowsMachine
 from mlsssl._fakes.advapi32_services import RUNNING, FakeService
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._formats.binding_keys import BindingOptions, HostnamePort, IpPort
 from mlsssl._machine.ports import BindingRecord, Cause, MachinePort
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import BindingError, InvalidInputError, UnsupportedError, UnusableCertificateError
-from mlsssl.values import BindingOptions, HostnamePort, IpPort
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,10 +27,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from made_certificates import Made, make
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._formats.binding_keys import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import MlssslError, UnusableCertificateError
-from mlsssl.values import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mlsssl._formats.binding_keys import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._windows.bindings import WindowsBindings
@@ -34,7 +35,7 @@ from mlsssl.errors import (
     UnusableCertificateError,
 )
 from mlsssl.netsh import parse_listing, parse_urlacl_listing
-from mlsssl.values import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl.values import Thumbprint
 from windows import machine_keys, mingw, raw_httpapi, witness_log
 from windows.raw_httpapi import CCS, NEXT, SCOPED_CCS, SNI, SSL, Memory
 

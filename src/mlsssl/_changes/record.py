@@ -22,6 +22,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mlsssl._formats.binding_keys import (
+    BindingKey,
+    BindingOptions,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    numbers_of,
+    parse_binding_key,
+)
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
 from mlsssl._machine.accounts import Account, sid_bytes
@@ -29,16 +38,7 @@ from mlsssl._machine.ports import BindingRecord, ReservationRecord, owner_text
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_json
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
-from mlsssl.values import (
-    BindingKey,
-    BindingOptions,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-    numbers_of,
-    parse_binding_key,
-)
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

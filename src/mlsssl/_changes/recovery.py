@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._changes.record import Addition, Grant, Pending
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.ports import (
         BindingRecord,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         ReservationsPort,
         StoreRecord,
     )
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 LOCK = "change"
 """The machine's lock that every change of bindings by this library holds."""

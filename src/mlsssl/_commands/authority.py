@@ -21,8 +21,8 @@ from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, grou
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import note
 from mlsssl._machine import files
-from mlsssl._messages.basics import REVOCATION_REASONS, KeyType
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import mlsssl
 from mlsssl._commands.parser import command, group, machine_of, machine_to_add_to
 from mlsssl._commands.store import names_of
+from mlsssl._formats.binding_keys import BindingOptions
 from mlsssl._messages.arguments import nearest
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.tables import cell
 from mlsssl._netsh.options import TIME_UNITS, changed_options
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
     from argparse import Namespace

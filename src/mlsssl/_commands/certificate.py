@@ -13,7 +13,6 @@ from mlsssl._commands.terminal import note, read_password
 from mlsssl._formats import sniff
 from mlsssl._formats.sniff import Kind
 from mlsssl._machine import files
-from mlsssl._messages.basics import Purpose, Strictness
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import (
@@ -24,6 +23,7 @@ from mlsssl.errors import (
     UnreadableCertificateError,
     WrongPasswordError,
 )
+from mlsssl.values import Purpose, Strictness
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -16,11 +16,11 @@ import mlsssl
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.parser import command, group, machine_of, machine_or_empty, machine_to_add_to
 from mlsssl._commands.terminal import write
+from mlsssl._formats.binding_keys import BindingFamily
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_json
 from mlsssl._netsh.options import TIME_UNITS
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
-from mlsssl.values import BindingFamily
 
 if TYPE_CHECKING:
     from argparse import Namespace

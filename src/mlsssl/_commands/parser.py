@@ -16,8 +16,8 @@ from mlsssl._commands.addresses import key_of
 from mlsssl._commands.terminal import note
 from mlsssl._messages import foreign_text
 from mlsssl._messages.arguments import nearest
-from mlsssl._messages.basics import PROFILE_NAMES, ClientName
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import PROFILE_NAMES, ClientName
 
 if TYPE_CHECKING:
     import contextlib

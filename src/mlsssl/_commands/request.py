@@ -10,9 +10,9 @@ from mlsssl._commands.authority import AUTHORITY_OPTIONS, load_authority, tellin
 from mlsssl._commands.certificate import describe, free_place, load_quietly, save, tell_left_out
 from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group, machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
-from mlsssl._messages.basics import KeyType
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import InvalidInputError, NotFoundError, WrongPasswordError
+from mlsssl.values import KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import MachinePort
     from mlsssl.certificate import Certificate
     from mlsssl.errors import HookError
     from mlsssl.hooks import Hook
-    from mlsssl.values import BindingKey
 
 
 @contextlib.contextmanager

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
     from mlsssl._changes.record import Addition, Change, ChangeRecords, Grant
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
     from mlsssl.hooks import Hook
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan, Snapshot
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl.issuers import Issuer
-    from mlsssl.values import BindingKey, KeyType, Thumbprint
+    from mlsssl.values import KeyType, Thumbprint
 
 _VERSION = 1
 """Of the files' format; a later one is refused, not guessed at."""
@@ -479,7 +480,8 @@ def _write(path: Path, kept: _Kept) -> None:
 
 def _read(port: MachinePort, path: Path) -> _Kept | None:
     """What is kept there; None when nothing is. `MalformedDataError` when it is damaged."""
-    from mlsssl.values import Thumbprint, parse_binding_key
+    from mlsssl._formats.binding_keys import parse_binding_key
+    from mlsssl.values import Thumbprint
 
     try:
         data = private_files.read_private(path)

@@ -16,6 +16,7 @@ from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, refuse_pending_of_others, run
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
+from mlsssl._formats.binding_keys import BindingOptions
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._formats.pem import end_of, is_root, x509_of
@@ -38,7 +39,6 @@ from mlsssl.errors import (
     StoreNotFoundError,
     UnsupportedError,
 )
-from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._formats.parsed import View
     from mlsssl._machine.ports import KeyAccess, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

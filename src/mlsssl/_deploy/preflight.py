@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl._formats import pem
+from mlsssl._formats.binding_keys import HostnamePort, IpPort, is_host_name
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import precedence
 from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
@@ -13,7 +14,6 @@ from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.certificate import x509_chain
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import HostnamePort, IpPort, is_host_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._formats.parsed import View
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, StoreRecord
     from mlsssl._validator.profiles import Profile
     from mlsssl.certificate import Certificate
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 
 def about_certificate(

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from mlsssl._formats.binding_keys import BindingKey, BindingOptions
     from mlsssl._machine.ports import BindingRecord, KeyProvider
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
     from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.reservation import UrlReservation
-    from mlsssl.values import BindingKey, BindingOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlsssl._changes.record import Change
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import MachinePort
     from mlsssl._validator.report import Finding
     from mlsssl.hooks import Hook
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 
 def names(hooks: Sequence[Hook]) -> tuple[str, ...]:

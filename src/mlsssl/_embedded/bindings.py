@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING
 
 from mlsssl._embedded.database import folded
 from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, is_usable, key_state
+from mlsssl._formats.binding_keys import (
+    BindingFamily,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    numbers_of,
+    written_host,
+)
 from mlsssl._machine.diagnosis import about_key, about_place
 from mlsssl._machine.ports import BindingRecord, owner_text, refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import shown
@@ -21,24 +31,14 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import (
-    BindingFamily,
-    BindingOptions,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-    numbers_of,
-    written_host,
-)
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mlsssl._embedded.database import Database, Row, Value
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import Diagnosis
-    from mlsssl.values import BindingKey
 
 _COLUMNS = (
     "family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness_seconds,"

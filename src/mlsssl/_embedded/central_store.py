@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import serialization
 
 from mlsssl._embedded.chains import build_chain
 from mlsssl._embedded.listener.contexts import Identity
+from mlsssl._formats.binding_keys import HostnamePort
 from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
-from mlsssl.values import HostnamePort
 
 if TYPE_CHECKING:
     from pathlib import Path

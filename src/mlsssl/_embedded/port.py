@@ -14,12 +14,13 @@ from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
 from mlsssl._embedded.database import Database, folded, state_folder_of
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
+from mlsssl._formats.binding_keys import BindingFamily
 from mlsssl._machine import files, private_files
 from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._machine.user_folder import MACHINE_FILE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
-from mlsssl.values import BindingFamily, check_location, check_store_name
+from mlsssl.values import check_location, check_store_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from mlsssl._embedded.listener.listener import Listener
     from mlsssl._embedded.request_keys import EmbeddedRequestKeys
     from mlsssl._embedded.reservations import EmbeddedHttpSettings, EmbeddedReservations
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
-    from mlsssl.values import BindingKey, Location, Thumbprint
+    from mlsssl.values import Location, Thumbprint
 
 
 def default_path() -> Path:

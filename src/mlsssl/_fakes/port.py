@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._fakes.dlls import FakeDlls
-    from mlsssl.values import BindingKey
+    from mlsssl._formats.binding_keys import BindingKey
 
 _INVALID_OWNER = 1307  # ERROR_INVALID_OWNER: who is no administrator may make nothing that is the administrators'
 

@@ -19,9 +19,9 @@ from mlsssl._formats.keys import key_type_name, spki
 from mlsssl._formats.parsed import OddCertificate, View
 from mlsssl._formats.pem import find_extension, public_key_bytes, to_der
 from mlsssl._messages.arguments import check_type
-from mlsssl._messages.basics import Thumbprint
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

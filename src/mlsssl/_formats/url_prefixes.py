@@ -10,10 +10,11 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._formats.binding_keys import HostnamePort
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import HostnamePort, set_attributes
+from mlsssl.values import set_attributes
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats.keys import PrivateKey, is_private_key
-from mlsssl._messages.basics import KeyType
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import KeyType
 
 if TYPE_CHECKING:
     from collections.abc import Callable

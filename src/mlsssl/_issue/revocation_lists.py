@@ -14,9 +14,9 @@ from mlsssl._formats.foreign import public_key_of, read
 from mlsssl._formats.pem import find_extension
 from mlsssl._issue.certificates import authority_key_identifier, check_encodable
 from mlsssl._messages.arguments import check_whole
-from mlsssl._messages.basics import REVOCATION_REASONS
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import REVOCATION_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

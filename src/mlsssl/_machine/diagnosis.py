@@ -9,7 +9,8 @@ from mlsssl._machine.ports import Cause, Diagnosis
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlsssl.values import BindingOptions, Location
+    from mlsssl._formats.binding_keys import BindingOptions
+    from mlsssl.values import Location
 
 
 _AGAIN = "add the certificate again together with its private key: store.add(certificate)"

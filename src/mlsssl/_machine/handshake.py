@@ -7,14 +7,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlsssl._formats.binding_keys import BindingKey, CcsPort, IpPort
 from mlsssl._machine import tls_contexts
 from mlsssl._machine.stores import thumbprint_of
 from mlsssl.errors import MalformedDataError, UnsupportedError
-from mlsssl.values import BindingKey, CcsPort, IpPort, Thumbprint
 
 if TYPE_CHECKING:
     import ssl
     from typing import Any
+
+    from mlsssl.values import Thumbprint
 
 _LOCAL_TIMEOUT = 3.0
 """Seconds for connecting, and for the handshake: it is this computer."""

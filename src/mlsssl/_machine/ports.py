@@ -15,19 +15,10 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mlsssl._formats.binding_keys import BindingFamily, BindingKey, BindingOptions, CcsPort, IpPort, written_host
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.errors import InvalidInputError, UnsupportedError
-from mlsssl.values import (
-    BindingFamily,
-    BindingKey,
-    BindingOptions,
-    CcsPort,
-    IpPort,
-    Location,
-    Thumbprint,
-    check_store_name,
-    written_host,
-)
+from mlsssl.values import Location, Thumbprint, check_store_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

@@ -15,12 +15,12 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
 
-from mlsssl.values import BindingFamily, CcsPort, IpPort
+from mlsssl._formats.binding_keys import BindingFamily, CcsPort, IpPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mlsssl.values import BindingKey
+    from mlsssl._formats.binding_keys import BindingKey
 
 Slot: TypeAlias = "tuple[int, BindingFamily, str]"
 """What a key is filed under: port, family, and the address or host name in it (`""` for `ccs=`)."""

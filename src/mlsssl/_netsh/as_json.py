@@ -7,12 +7,13 @@ import uuid
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._formats.binding_keys import BindingOptions, parse_binding_key
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_data, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._netsh.options import TIME_UNITS, changed_options
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,21 +10,21 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mlsssl._machine.ports import BindingRecord
-from mlsssl._messages.arguments import check_type, items_of, nearest
-from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, TIME_UNITS, WITHOUT_PARAMETER
-from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import (
+from mlsssl._formats.binding_keys import (
     BindingFamily,
     BindingKey,
     BindingOptions,
     HostnamePort,
     ScopedCcs,
-    Thumbprint,
     parse_binding_key,
     written_host,
 )
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._messages.arguments import check_type, items_of, nearest
+from mlsssl._messages.foreign_text import shown
+from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, TIME_UNITS, WITHOUT_PARAMETER
+from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._formats.binding_keys import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, parse_binding_key
 from mlsssl._formats.sniff import recognise
 from mlsssl._formats.text import decode_unicode, has_netsh_heading
 from mlsssl._machine.ports import BindingRecord
@@ -24,7 +25,7 @@ from mlsssl._netsh.as_json import records_of
 from mlsssl._netsh.command import normalize
 from mlsssl._netsh.options import SWITCHES, TIME_UNITS, Switch
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

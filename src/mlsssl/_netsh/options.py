@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from mlsssl.values import BindingOptions
+from mlsssl._formats.binding_keys import BindingOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from mlsssl._messages.basics import ClientName
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
 from mlsssl._messages.tables import validity_words
 from mlsssl.errors import MlssslError
+from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

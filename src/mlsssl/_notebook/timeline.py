@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mlsssl._messages.arguments import items_of
-from mlsssl._messages.basics import check_moment
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
 from mlsssl._notebook import cards
 from mlsssl._notebook.cards import SIGNS, Validity, themes
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from mlsssl._machine.ports import BindingRecord
-from mlsssl._netsh.options import SWITCHES
-from mlsssl._strategies.certificates import CERTIFICATES, names
-from mlsssl._strategies.common import BOOLEANS, check_range, integers, or_default, sampled, subset
-from mlsssl._testing.machines import throw_away_machine
-from mlsssl.binding import Binding
-from mlsssl.netsh import NetshCommand, format_command
-from mlsssl.values import (
+from mlsssl._formats.binding_keys import (
     BindingFamily,
     BindingKey,
     BindingOptions,
@@ -26,8 +19,15 @@ from mlsssl.values import (
     HostnamePort,
     IpPort,
     ScopedCcs,
-    Thumbprint,
 )
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._netsh.options import SWITCHES
+from mlsssl._strategies.certificates import CERTIFICATES, names
+from mlsssl._strategies.common import BOOLEANS, check_range, integers, or_default, sampled, subset
+from mlsssl._testing.machines import throw_away_machine
+from mlsssl.binding import Binding
+from mlsssl.netsh import NetshCommand, format_command
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.port import FakeWindowsPort
+from mlsssl._formats.binding_keys import BindingFamily
 from mlsssl._formats.pkcs12.explain import explain_pfx
 from mlsssl._notebook.timeline import timeline
 from mlsssl._strategies.bindings import binding_keys, binding_options, bindings, machines, thumbprints
@@ -46,7 +47,6 @@ from mlsssl.renewal import renew, renew_due
 from mlsssl.request import CertificateRequest
 from mlsssl.reservation import IpListenList, UrlReservations
 from mlsssl.superseded import cleanup
-from mlsssl.values import BindingFamily
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 NOUNS = {
-    "mlsssl._messages.basics": ("Thumbprint",),
+    "mlsssl.values": ("Thumbprint",),
     "mlsssl._embedded.listener.listener": ("Listener",),
     "mlsssl._formats.described": ("CertificateDiff",),
     "mlsssl._formats.pkcs12.explain": ("PfxExplanation",),
@@ -55,7 +55,7 @@ NOUNS = {
     "mlsssl.service": ("Service", "Services"),
     "mlsssl.store": ("Store", "StoreEntry"),
     "mlsssl.superseded": ("Cleanup", "Kept"),
-    "mlsssl.values": ("BindingOptions", "CcsPort", "HostnamePort", "IpPort", "ScopedCcs"),
+    "mlsssl._formats.binding_keys": ("BindingOptions", "CcsPort", "HostnamePort", "IpPort", "ScopedCcs"),
 }
 """The public classes that Hypothesis could not make, or not without this computer's own machine, by their modules."""
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlsssl._machine.ports import BindingRecord
-from mlsssl._native.cdata import NULL, address_of, ffi, get_guid, set_guid, wide, wide_or_null
-from mlsssl.errors import InvalidInputError, MalformedDataError, NativeError
-from mlsssl.values import (
+from mlsssl._formats.binding_keys import (
     BindingFamily,
     BindingKey,
     BindingOptions,
@@ -21,9 +18,12 @@ from mlsssl.values import (
     HostnamePort,
     IpPort,
     ScopedCcs,
-    Thumbprint,
     written_host,
 )
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._native.cdata import NULL, address_of, ffi, get_guid, set_guid, wide, wide_or_null
+from mlsssl.errors import InvalidInputError, MalformedDataError, NativeError
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from mlsssl._native.cdata import Buffer, CData

@@ -14,6 +14,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mlsssl._formats.binding_keys import BindingFamily, BindingKey, CcsPort, HostnamePort, IpPort, ScopedCcs
 from mlsssl._machine.diagnosis import about_ctl
 from mlsssl._machine.ports import refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import clean_logger
@@ -45,15 +46,6 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import (
-    BindingFamily,
-    BindingKey,
-    CcsPort,
-    HostnamePort,
-    IpPort,
-    ScopedCcs,
-    Thumbprint,
-)
 
 if TYPE_CHECKING:
     import logging
@@ -62,6 +54,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord, Diagnosis
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import HttpApi, HttpDlls
+    from mlsssl.values import Thumbprint
 
     Diagnose = Callable[[Thumbprint, str], tuple[Diagnosis, ...]]
     """Why HTTP.sys could not use the certificate of this thumbprint in this LocalMachine store."""

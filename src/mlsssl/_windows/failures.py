@@ -28,10 +28,10 @@ from mlsssl.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._windows.dlls import LastError
     from mlsssl.errors import MlssslError
-    from mlsssl.values import BindingKey
 
 ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS = 2, 234, 259
 NTE_NO_KEY, NTE_NOT_FOUND = 0x8009000D, 0x80090011

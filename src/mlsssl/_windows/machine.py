@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._windows.reservations import WindowsReservations
     from mlsssl._windows.services import WindowsServices
     from mlsssl._windows.stores import WindowsStore, WindowsStores
-    from mlsssl.values import BindingKey, Location, Thumbprint
+    from mlsssl.values import Location, Thumbprint
 
 
 class WindowsPort:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from mlsssl._formats.binding_keys import HostnamePort
 from mlsssl._formats.pem import x509_of
 from mlsssl._machine.authorities import Authorities
 from mlsssl._messages.arguments import items_of
@@ -17,12 +18,12 @@ from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import is_embedded, port_of
 from mlsssl.errors import InvalidInputError, StoreNotFoundError
 from mlsssl.store import Store
-from mlsssl.values import HostnamePort
 
 if TYPE_CHECKING:
+    from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._select.ports import HasPort
     from mlsssl.certificate import Certificate
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import Thumbprint
 
 
 __all__ = ["AfterFailure", "Hook", "Replacement"]

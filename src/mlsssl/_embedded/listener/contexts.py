@@ -12,7 +12,7 @@ from mlsssl.errors import ListenerError, MlssslError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlsssl.values import BindingOptions
+    from mlsssl._formats.binding_keys import BindingOptions
 
 
 # Alert descriptions of RFC 8446 section 6.

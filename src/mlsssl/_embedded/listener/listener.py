@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.listener.connection import Connection, Limits, Service
 from mlsssl._embedded.listener.serving import Serving
+from mlsssl._formats.binding_keys import BindingFamily, IpPort, parse_binding_key
 from mlsssl._messages.arguments import check_mapping, check_type, items_of
 from mlsssl._messages.foreign_text import clean_logger, shown, system_reason
 from mlsssl.errors import ClosedError, InvalidInputError, ListenerError, MlssslError
-from mlsssl.values import BindingFamily, IpPort, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from mlsssl.values import BindingKey
+    from mlsssl._formats.binding_keys import BindingKey
 
 logger = clean_logger("mlsssl.listener")
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._embedded.database import Database
+    from mlsssl._formats.binding_keys import BindingFamily
     from mlsssl._machine.ports import BindingRecord
-    from mlsssl.values import BindingFamily
 
 _ATTEMPTS = 20
 _CONTEXTS = 10_000  # kept; a context takes some 20 KB, and to make one as long as a handshake

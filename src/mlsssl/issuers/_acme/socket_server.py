@@ -11,11 +11,11 @@ import threading
 import time
 from typing import Literal
 
+from mlsssl._formats.binding_keys import IpPort, parse_binding_key
 from mlsssl._messages.arguments import check_number
 from mlsssl._messages.foreign_text import shown, system_reason
 from mlsssl.errors import AccessDeniedError, InvalidInputError, ListenerError
 from mlsssl.issuers._acme.folder import WELL_KNOWN
-from mlsssl.values import IpPort, parse_binding_key
 
 _ONE_REQUEST = 10.0  # seconds that a client has for it
 _CLIENTS = 64  # at once; more wait in the system's queue
