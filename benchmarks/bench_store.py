@@ -4,12 +4,14 @@ The start is to open a machine, find one certificate and close it, against the s
 most 3.0. It was 3.4 to 3.5 on a quiet machine with 846 calls of functions, and is 2.4 with 485. What is below the
 classes of the public API (2.0) is measured and printed too.
 
-Done once with 1,000,000, each of a name of its own, on two cores beside a load of 4 to 15: a look-up by thumbprint
-takes 1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs). Adding them with
-private keys, as a machine's own code does, took 60 MiB, 340 s of processor time and 980 s by the clock, most of it in
-waiting for the disk, for four indexes are in no order; without keys by `Store.add_all` 64 MiB and 1,545 s, for a
-transaction each 200. An audit of one binding takes 42 MiB beside them as beside 1,000. A file of schema 5 with a
-million was brought up to date in 34 s of processor time, 234 s by the clock and 50 MiB.
+`python benchmarks/bench_store.py 1000000` measures the same with a million, each of a name of its own, and with
+200,000 in CA and Root. On two cores, beside a load of 9 to 12 and with files in memory, a look-up by thumbprint takes
+1.33 times what it takes among 1,000 (72 against 54 µs), by host 1.23 times (124 against 100 µs). Adding them with
+private keys, as a machine's own code does, takes 63 MiB; an audit of one binding 2.5 MiB more than beside 1,000, and
+16.4 MiB more beside 200,000 in CA and Root, which is what SQLite may keep of a file. A former run needed 340 s of
+processor time for adding, and on a disk 980 s by the clock, for four indexes are in no order; without keys by
+`Store.add_all` it took 64 MiB, in a transaction each 200; a file of schema 5 was brought up to date in 50 MiB and 34
+s of processor time.
 
 Run: python benchmarks/bench_store.py [number of certificates]
 """
