@@ -11,7 +11,8 @@ machine's: the bare work takes 0.4 ms of it when it is idle and 0.8 when it is n
 
 Why it cannot be 2.0: what each step takes, in microseconds, its SQL statements included and the steps in it not, where
 the bare work took 490 (`deploy`) and 760 (`renew`). To time them so closely adds a tenth to all of it. With one step
-left out at a time the differences were the same within the noise.
+left out at a time most differences were the same within the noise; the record, the way to a root, and certificate and
+key came to a third or half more, for what follows them then finds the processor's caches warm.
 
                                                               deploy   renew
     check by every rule                                          358     269
