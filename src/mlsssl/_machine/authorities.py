@@ -247,7 +247,7 @@ def _bears_one_of(names: Collection[object]) -> Callable[[bytes], bool]:
 
     def bears(der: bytes) -> bool:
         try:
-            return subject_octets(der) in names or canonical_name(call(_read_subject, der)) in names
+            return subject_octets(der) in names or canonical_name(_read_subject(der)) in names
         except UNREADABLE:  # for cryptography; our own MalformedDataError is a ValueError
             with suppress(MalformedDataError):
                 return any(name in names for name in _subject_names(View(pem.load_der(der))))
@@ -263,8 +263,12 @@ def _crl_issuer(der: bytes) -> object:
     return None
 
 
+_subject_of = attrgetter("subject")
+
+
 def _read_subject(der: bytes) -> x509.Name:
-    return x509.load_der_x509_certificate(der).subject
+    name: x509.Name = call(_subject_of, call(x509.load_der_x509_certificate, der))
+    return name
 
 
 def _subject_names(view: View) -> tuple[object, ...]:

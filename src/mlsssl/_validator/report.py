@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, to_json
@@ -13,7 +13,7 @@ from mlsssl.errors import InvalidInputError, ValidationError
 from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
     from mlsssl._notebook.cards import Printer
@@ -88,14 +88,7 @@ class Finding:
         return as_dict(self)
 
 
-def _setters(kind: type) -> list[Callable[[Any, object], None]]:
-    """What sets the fields of a class with slots, in their order."""
-    return [getattr(kind, one.name).__set__ for one in fields(kind)]
-
-
-# A report and its steps set their fields by their descriptors while they are made. The `__init__` that a frozen
-# dataclass gets calls `object.__setattr__` for each, which looks it up by its name: a thirtieth of a check.
-@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathStep:
     """One certificate of the path that was found.
 
@@ -109,18 +102,10 @@ class PathStep:
     subject: str
     der: bytes = field(repr=False)
 
-    def __init__(self, *, role: str, subject: str, der: bytes) -> None:
-        _set_role(self, role)
-        _set_step_subject(self, subject)
-        _set_der(self, der)
-
     @property
     def sha256(self) -> str:
         """SHA-256 of its DER, 64 hex digits."""
         return hashlib.sha256(self.der).hexdigest()
-
-
-_set_role, _set_step_subject, _set_der = _setters(PathStep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +132,7 @@ class Silenced:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Every finding of one validation; true when none of them is an error.
 
@@ -176,33 +161,6 @@ class Report:
     silenced: tuple[Silenced, ...] = ()
     client: str | None = None
     not_known: tuple[str, ...] = ()
-
-    def __init__(
-        self,
-        *,
-        findings: tuple[Finding, ...],
-        profile: str,
-        host: str | None,
-        at: datetime,
-        subject: str = "",
-        path: tuple[PathStep, ...] = (),
-        trusted: bool = False,
-        attempts: tuple[Attempt, ...] = (),
-        silenced: tuple[Silenced, ...] = (),
-        client: str | None = None,
-        not_known: tuple[str, ...] = (),
-    ) -> None:
-        _set_findings(self, findings)
-        _set_profile(self, profile)
-        _set_host(self, host)
-        _set_at(self, at)
-        _set_subject(self, subject)
-        _set_path(self, path)
-        _set_trusted(self, trusted)
-        _set_attempts(self, attempts)
-        _set_silenced(self, silenced)
-        _set_client(self, client)
-        _set_not_known(self, not_known)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -361,18 +319,3 @@ class Report:
             part("ways that were tried", "".join(line(text(attempt)) for attempt in self.attempts)),
             part("silenced", "".join(silenced)),
         )
-
-
-(
-    _set_findings,
-    _set_profile,
-    _set_host,
-    _set_at,
-    _set_subject,
-    _set_path,
-    _set_trusted,
-    _set_attempts,
-    _set_silenced,
-    _set_client,
-    _set_not_known,
-) = _setters(Report)
