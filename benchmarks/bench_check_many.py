@@ -7,10 +7,10 @@ its report travels back, which alone is 0.04 of a check (0.19 while whole report
 system does for two processes.
 
 Promised were 0.8 of the single checks' time. Below an intermediate it is 0.61 to 0.63 (0.90 before), for whether the
-root signed that is looked at once in one call. Directly below the root that is not kept: 0.79 on a busy machine to 0.83
-on a quiet one. The sixth that is spared there is to look at the arguments and to index the trust for each certificate;
-the calls of `cryptography` about the certificate itself (its extensions, its key, its signature) are half of a single
-check, the rules, which are about each certificate by itself, a third.
+root signed that is looked at once in one call. Directly below the root that is not kept: 0.79 to 0.86. The sixth that
+is spared there is to look at the arguments and to index the trust for each certificate; the calls of `cryptography`
+about the certificate itself (its extensions, its key, its signature) are half of a single check, the rules, which are
+about each certificate by itself, a third.
 
 Run: python benchmarks/bench_check_many.py [number of certificates]
 """
@@ -79,10 +79,10 @@ def many(count: int = 10_000) -> list[Ratio]:
     wide = f"{len(roots) + 1} roots trusted / one"
     return [
         between_processes(ders, authority),
-        settled(lambda: against_one(two, 1.25, [authority], 2)).with_promise(1.05, LIMIT),
+        settled(lambda: against_one(two, 1.15, [authority], 2)).with_promise(1.05, LIMIT),
         settled(lambda: against_one(wide, 1.2, [*roots, authority], 1)).with_promise(math.inf),
         settled(lambda: against_single("below one intermediate", 0.8, below, authority, chain)),
-        settled(lambda: against_single("below the root", 0.88, ders, authority)).with_promise(0.8, SINGLE_LIMIT),
+        settled(lambda: against_single("below the root", 0.95, ders, authority)).with_promise(0.8, SINGLE_LIMIT),
     ]
 
 
