@@ -37,7 +37,7 @@ from mlsssl._validator.validate import (
     check_strictness,
     question,
 )
-from mlsssl.certificate import Certificate, chain_of, check_certificate
+from mlsssl.certificate import Certificate, check_certificate, x509_chain
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -229,7 +229,7 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
 def _travelling(item: _Item) -> _Travelling:
     certificate, host = item
     plain = isinstance(pem.x509_of(certificate), x509.Certificate)
-    return certificate.to_der(), plain, tuple(map(pem.to_der, chain_of(certificate))), host
+    return certificate.to_der(), plain, tuple(map(pem.to_der, x509_chain(certificate))), host
 
 
 def _packed(report: Report, der: bytes) -> _Packed:
@@ -266,7 +266,7 @@ def _unpacked(packed: _Packed, common: _Common, asked: _Travelling) -> Report:
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
     parsed = common.parsed()
     for number, (certificate, host) in enumerate(items, 1):
-        report = common.check(pem.x509_of(certificate), chain_of(certificate), certificate.to_der(), host, parsed)
+        report = common.check(pem.x509_of(certificate), x509_chain(certificate), certificate.to_der(), host, parsed)
         if progress is not None:
             progress(number)
         yield report

@@ -30,7 +30,7 @@ from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_hol
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal
 
     from cryptography.hazmat.primitives import hashes
@@ -985,10 +985,6 @@ def _common_name(name: x509.Name) -> str | None:
     for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
         return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
     return None
-
-
-chain_of: Callable[[Certificate], tuple[x509.Certificate, ...]] = attrgetter("_chain")
-"""The certificates above it, as they are held. Private."""
 
 
 def certificates_in(data: bytes, password: str | None = None) -> tuple[Certificate, ...]:

@@ -37,10 +37,9 @@ from mlsssl import (
 from mlsssl._machine import files
 from mlsssl.cli import EXIT_CODES
 from mlsssl.hooks.files import PfxFile
-from mlsssl.testing import fake_windows_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from mlsssl import Machine
@@ -53,22 +52,12 @@ AGED = CertificateAuthority.create("Distant CA", key="ec-p256", at=dt.datetime.n
 NAMESAKE = CertificateAuthority.create("Distant CA", key="ec-p256")
 
 
-@pytest.fixture(autouse=True)
-def _few_system_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that issued nothing here: reading the operating system's 140 takes longer than a test."""
-    bundle = tmp_path / "system.pem"
-    bundle.write_bytes(CertificateAuthority.create("System", key="ec-p256").certificate.to_pem())
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+pytestmark = pytest.mark.usefixtures("few_system_roots")
 
 
-@pytest.fixture(name="machine", params=["embedded", "windows"])
-def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
-    if request.param == "embedded":
-        with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
-            yield machine
-    else:
-        with fake_windows_machine() as windows:
-            yield windows.machine
+@pytest.fixture(name="machine")
+def _machine(each_machine: Machine) -> Machine:
+    return each_machine
 
 
 @pytest.fixture(name="issuer")

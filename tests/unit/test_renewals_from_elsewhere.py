@@ -11,7 +11,6 @@ import pytest
 from mlsssl import (
     BindingError,
     CertificateAuthority,
-    EmbeddedMachine,
     Finding,
     Machine,
     deploy,
@@ -19,10 +18,9 @@ from mlsssl import (
     renew_due,
 )
 from mlsssl.cli import main
-from mlsssl.testing import fake_windows_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 KEY = "0.0.0.0:443"
@@ -34,22 +32,12 @@ NAMESAKE = CertificateAuthority.create("First Root", key="ec-p256")
 LATER = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=300)
 
 
-@pytest.fixture(autouse=True)
-def _few_system_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that issued nothing here: reading the operating system's 140 takes longer than a test."""
-    bundle = tmp_path / "system.pem"
-    bundle.write_bytes(CertificateAuthority.create("System", key="ec-p256").certificate.to_pem())
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+pytestmark = pytest.mark.usefixtures("few_system_roots")
 
 
-@pytest.fixture(name="machine", params=["embedded", "windows"])
-def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
-    if request.param == "embedded":
-        with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
-            yield machine
-    else:
-        with fake_windows_machine() as windows:
-            yield windows.machine
+@pytest.fixture(name="machine")
+def _machine(each_machine: Machine) -> Machine:
+    return each_machine
 
 
 def coded(findings: Iterable[Finding], code: str) -> list[Finding]:

@@ -25,7 +25,6 @@ from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl._machine.stores import thumbprint_of
 from mlsssl._validator import path
 from mlsssl._validator.path import signature_problem
-from mlsssl.testing import fake_windows_machine
 from odd_certificates import CERTIFICATES
 from repetitions import examples
 
@@ -40,22 +39,12 @@ ISSUER = intermediate(ROOT, "Way Issuer", 71, path_length=None)
 LEAF = leaf(ISSUER, "a.test")
 
 
-@pytest.fixture(autouse=True)
-def _few_system_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that issued nothing here."""
-    bundle = tmp_path / "system.pem"
-    bundle.write_bytes(b"")
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+pytestmark = pytest.mark.usefixtures("few_system_roots")
 
 
-@pytest.fixture(name="machine", params=["embedded", "windows"])
-def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
-    if request.param == "embedded":
-        with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
-            yield machine
-    else:
-        with fake_windows_machine() as windows:
-            yield windows.machine
+@pytest.fixture(name="machine")
+def _machine(each_machine: Machine) -> Machine:
+    return each_machine
 
 
 def put(machine: Machine, store: str, made: Iterable[Made], *, archived: bool = False) -> None:

@@ -217,10 +217,8 @@ class ChangeRecords:
     def pending(self) -> tuple[Pending, ...]:
         """The changes that are running, or that killed processes left; a record that cannot be read with its error."""
         with on_disk("iterdir"):
-            names = os.listdir(self.folder)  # noqa: PTH208 -- nearly all are others, which need no `Path`
-        # They all begin so, and of ten thousand keys nearly all files are the last changes.
-        begun = (name for name in sorted(names) if name[:6] == "change" and is_record(name))
-        found = (self._pending(self.folder / name) for name in begun)
+            names = sorted(filter(is_record, os.listdir(self.folder)))  # noqa: PTH208 -- others need no `Path`
+        found = (self._pending(self.folder / name) for name in names)
         return tuple(one for one in found if one is not None)
 
     @staticmethod
@@ -277,9 +275,7 @@ class ChangeRecords:
     def owed(self, key: BindingKey) -> tuple[str, ...]:
         """The steps that are still to be run after the last change of this key; none when its file is damaged."""
         try:
-            data = private_files.read_private(self._last(key))
-            # In a text of JSON a quotation mark has a backslash before it, so this is the field, as `_text` writes it.
-            return () if _NONE_OWED in data else tuple(map(_str, json.loads(data).get("owed", ())))
+            return tuple(map(_str, json.loads(private_files.read_private(self._last(key))).get("owed", ())))
         except (MlssslError, AttributeError, ValueError, TypeError, RecursionError):
             return ()
 
@@ -312,9 +308,6 @@ class ChangeRecords:
 
     def _path(self, kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> Path:
         return files.inside(self.folder, _name(kind, key))
-
-
-_NONE_OWED = b'"owed": []'
 
 
 @lru_cache(maxsize=64)

@@ -71,8 +71,7 @@ def changing(port: MachinePort, key: BindingKey | UrlPrefix | None = None) -> It
 
     `BindingError` as `looking`, or when a change of this very key can be neither finished nor taken back.
     """
-    with port.lock(LOCK, timeout=LOCK_TIMEOUT) as folder:
-        records = ChangeRecords(folder)
+    with looking(port) as records:
         for one in _recover_and_log(port, records).stuck:
             if one.pending.is_about(key):
                 raise BindingError(f"nothing was done: {one.text}") from one.error

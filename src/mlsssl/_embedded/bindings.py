@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.database import folded
-from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, is_usable, key_state
+from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, key_state
 from mlsssl._formats.binding_keys import (
     BindingFamily,
     BindingOptions,
@@ -275,9 +275,9 @@ def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tup
     wanted = folded(store_name)
     for location, _, compared, *key_row in rows:
         if location == "LocalMachine" and compared == wanted:
-            if is_usable(key_row) and key_row[3]:
-                return ()
             key = key_state(tuple(key_row), location)
+            if key is not None and key.usable and key.machine_keyset:
+                return ()
             return about_key(
                 container=None if key is None else key.container,
                 key_exists=key_row[2] is not None,

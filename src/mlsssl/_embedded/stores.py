@@ -39,8 +39,7 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from cryptography import x509
 
@@ -205,7 +204,7 @@ class EmbeddedStore(OpenStore):
             return _everywhere()
         # A container is a name that no other key ever has.
         rows = self._database.query(_ACCESS, (self._number, bytes(thumbprint)), columns=_ACCESS_KINDS)
-        self._check_usable(thumbprint, rows[0][:7] if rows else None)
+        self._usable_key(thumbprint, rows[0][:7] if rows else None)
         listed = [
             KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read")
             for *_, sid, name, how in rows
@@ -247,14 +246,15 @@ class EmbeddedStore(OpenStore):
             (self._number, bytes(thumbprint)),
             columns=KEY_KINDS,
         )
-        return str(self._check_usable(thumbprint, row)[1])
+        return self._usable_key(thumbprint, row).container
 
-    def _check_usable(self, thumbprint: Thumbprint, row: Row | None) -> Row:
+    def _usable_key(self, thumbprint: Thumbprint, row: Row | None) -> KeyState:
         if row is None:
             raise self._missing(thumbprint)
-        if not is_usable(row):
+        key = key_state(row, self.location)
+        if key is None or not key.usable:
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return row
+        return key
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -575,12 +575,6 @@ def key_state(row: Row, location: str) -> KeyState | None:
         exportable=bool(exportable) if problem is None else None,
         problem=problem,
     )
-
-
-def is_usable(row: Sequence[Any]) -> bool:
-    """`key_state(...).usable` without the rest of it, for who asks for nothing else."""
-    certificate_key, container, provider, _, _, public_key, persisted = row
-    return container is not None and provider is not None and bool(persisted) and public_key == certificate_key
 
 
 def _release_key(database: Database, container: str | None, *, delete: bool) -> None:

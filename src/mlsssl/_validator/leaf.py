@@ -245,10 +245,11 @@ def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
 
 
 def _check_common_name(view: View, names: Names, emit: Emitter) -> None:
+    listed = {*names.dns, *map(str, names.addresses)}
     for common in names.common[:5]:
         if len(common) > 64:
             emit("common-name-too-long", "subject", f"a common name of {len(common)} characters")
-        if (names.dns or names.addresses) and common not in names.dns and common not in map(str, names.addresses):
+        if listed and common not in listed:
             emit(_common_name_problem(common, names), "subject", f"the common name {common!r}, names: {names}")
     if _UNIT_OID in view.subject and view.attributes(NameOID.ORGANIZATIONAL_UNIT_NAME):
         emit("subject-ou", "subject", "an organizationalUnitName")
@@ -284,7 +285,7 @@ def _check_usages(view: View, emit: Emitter) -> None:
     usages = view.value(x509.ExtendedKeyUsage)
     if usages is not None:
         present = set(usages)
-        if len(present) != 1 or _USAGES[emit.profile.purpose][0] not in present:
+        if present != {_USAGES[emit.profile.purpose][0]}:
             _check_other_usages(present, emit)
         if x509.ExtendedKeyUsage in view.critical:
             emit("eku-critical", _EKU, "a critical extKeyUsage")

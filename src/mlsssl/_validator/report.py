@@ -174,10 +174,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether no finding is an error; warnings and notices may be there."""
-        for finding in self.findings:  # noqa: SIM110 - any() would start a generator where there is nothing to look at
-            if finding.severity is Severity.ERROR:
-                return False
-        return True
+        return not self.errors
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -167,12 +167,12 @@ class Question(NamedTuple):
             for rule in self.extra_rules:
                 findings += _run_user_rule(rule, context, emit)
         silenced: tuple[Silenced, ...] = ()
-        kept = list(dict.fromkeys(findings)) if findings else []
+        kept = list(dict.fromkeys(findings))
         if silence:
             silenced = tuple(Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence)
             kept = [f for f in kept if f.code not in silence]
         return Report(
-            findings=tuple(sorted(kept, key=_rank_of)) if kept else (),
+            findings=tuple(sorted(kept, key=_rank_of)),
             profile=judge.name,
             host=host,
             at=at,
