@@ -8,7 +8,8 @@ from mlsssl._changes import record, recovery
 from mlsssl._changes.audit_log import former_name
 from mlsssl._deploy import apply
 from mlsssl._deploy.apply import Failure, Outcome
-from mlsssl._deploy.plan import Plan, Step, carry_out, only_plan
+from mlsssl._deploy.carry_out import carry_out
+from mlsssl._deploy.plan import Plan, Step, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, existing_port_of

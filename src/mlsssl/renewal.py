@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlsssl._changes import recovery
 from mlsssl._changes.audit_log import former_name
+from mlsssl._deploy.carry_out import carry_out
 from mlsssl._deploy.due import about_late, how_late, said_by
-from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
+from mlsssl._deploy.plan import only_plan
 from mlsssl._deploy.request import checked
+from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import pem
 from mlsssl._formats.keys import key_type_name
 from mlsssl._issue import lifetimes

@@ -1,4 +1,4 @@
-"""Carrying a prepared change out: add, bind, mark, look; and what to say when it went well or did not."""
+"""The steps of a deployment and of its undo: add, bind, mark, look; and what to say when they end, well or not."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, Mlss
 from mlsssl.service import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from mlsssl._changes.record import Addition, Change, ChangeRecords, Grant
-    from mlsssl._deploy.request import Request
+    from mlsssl._changes.record import Addition, Change, ChangeRecords
+    from mlsssl._deploy.prepare import Task
     from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
-    from mlsssl.certificate import Certificate
     from mlsssl.hooks import Hook
     from mlsssl.values import Thumbprint
 
@@ -189,39 +188,6 @@ def _shown(binding: Binding | None) -> str:
     return "unbound" if binding is None else str(binding.thumbprint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A change, prepared: what `run` needs, and what a plan shows.
-
-    `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
-    `readers` are who besides SYSTEM and the administrators may read the private key before and after, by SID;
-    `roots` are the self-signed ones that came with the certificate, DER; `rebinds`: whether a binding changes.
-    """
-
-    request: Request
-    change: Change
-    certificate: Certificate
-    friendly_name: str | None
-    findings: tuple[Finding, ...]
-    readers: tuple[Mapping[str, Grant], Mapping[str, Grant]]
-    roots: tuple[bytes, ...]
-    rebinds: bool
-
-    def certificate_of(self, addition: Addition) -> Certificate:
-        """What is added: the certificate, or one of its chain."""
-        if addition.role == "leaf":
-            return self.certificate
-        whole: tuple[Certificate, ...] = (*self.certificate.chain, self.certificate)
-        return next(one for one in whole if one.thumbprint == addition.thumbprint)
-
-    @property
-    def changes(self) -> bool:
-        """Whether there is anything to do."""
-        change = self.change
-        done = change.additions or change.grants or change.marks or change.reservation
-        return bool(done or self.rebinds)
-
-
 def run(task: Task, records: ChangeRecords) -> Outcome:
     """Carry it out. The caller holds the lock, and has made the task under it."""
     port = port_of(task.request.machine)
@@ -251,7 +217,7 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
                 _add(port, task, addition)
                 say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
             change = _with_grants(port, records, task, change)
-            change = _carry_out(port, records, task, change, say, read_back=not whole)
+            change = _bind_and_mark(port, records, task, change, say, read_back=not whole)
         unseen, at_once, whole = whole and task.rebinds, whole, False
         for line in done if at_once else ():  # now it is done; and whoever listens may change the machine himself
             log(line)
@@ -406,7 +372,7 @@ def _give_up(change: Change) -> str:
 # -- the steps ----------------------------------------------------------------------------------------------------
 
 
-def _carry_out(
+def _bind_and_mark(
     port: MachinePort,
     records: ChangeRecords,
     task: Task,
@@ -495,7 +461,7 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
 def _add(port: MachinePort, task: Task, addition: Addition) -> None:
     certificate = task.certificate_of(addition)
     leaf = addition.role == "leaf"
-    create = is_standard(addition.store)
+    create = stores.is_standard(addition.store)
     store_name = addition.store
     with closing(port.open_store(store_name, "LocalMachine", create=create, write=True, keep_open=True)) as store:
         stores.add(
@@ -507,11 +473,6 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
             exportable=task.request.exportable and leaf,
             provider=task.request.provider if leaf else None,
         )
-
-
-def is_standard(store: str) -> bool:
-    """Whether every Windows has this store, be it that nothing was ever put in."""
-    return store.casefold() in ("my", "ca", "root")
 
 
 def _running_services(port: MachinePort, task: Task) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._changes import recovery
+from mlsssl._deploy.carry_out import carry_out
 from mlsssl._deploy.due import due_at
-from mlsssl._deploy.plan import carry_out, kept_by, only_plan
+from mlsssl._deploy.plan import only_plan
 from mlsssl._deploy.preflight import host_of, lost_names
+from mlsssl._deploy.prepare import kept_by
 from mlsssl._deploy.request import checked
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._issue import lifetimes

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._deploy.apply import Outcome
-    from mlsssl._deploy.plan import Plan, Snapshot
+    from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
+    from mlsssl._deploy.snapshot import Snapshot
     from mlsssl._formats.binding_keys import BindingKey
     from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl.issuers import Issuer

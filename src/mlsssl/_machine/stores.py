@@ -50,6 +50,11 @@ def if_there(
         return None
 
 
+def is_standard(store: str) -> bool:
+    """Whether every Windows has this store, be it that nothing was ever put in."""
+    return store.casefold() in ("my", "ca", "root")
+
+
 def certificate(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
     """The certificate in a LocalMachine store; None when it, or the store, is not there."""
     with opened(port, store) as found:
