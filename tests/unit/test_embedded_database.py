@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from _thread import interrupt_main
 from contextlib import closing
 from pathlib import Path
 
@@ -238,6 +240,29 @@ def test_a_failure_inside_a_transaction_takes_all_of_it_back(path: Path) -> None
     with pytest.raises(StoreError, match="inside another"), database.transaction(), database.transaction():
         pass
     database.close()
+
+
+def test_who_is_interrupted_while_he_waits_for_another_change_holds_nothing(path: Path) -> None:
+    """Python tells of a Ctrl-C when SQLite's BEGIN has returned: the change that it has begun is not left open."""
+    database, other = Database(path), Database(path, busy_timeout=0.1)
+    other.query("BEGIN IMMEDIATE")
+
+    def interrupt() -> None:
+        time.sleep(0.2)
+        interrupt_main()
+        time.sleep(0.2)
+        other.query("ROLLBACK")
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        insert(database, ("a", "b"))
+    thread.join()
+    insert(other, ("c", "d"))
+    insert(database, ("e", "f"))
+    assert other.query("SELECT name FROM settings ORDER BY name") == [("c",), ("e",)]
+    database.close()
+    other.close()
 
 
 def test_a_change_by_somebody_else_changes_the_data_version(path: Path) -> None:

@@ -167,9 +167,11 @@ class Database:
                 return
             if self._in_transaction:
                 raise StoreError("a change of the machine cannot start inside another one")
-            self.query("BEGIN IMMEDIATE" if write else "BEGIN")
+            self._opened()
             self._in_transaction = True
             try:
+                # In here, for who interrupts us while we wait for another process is heard when this has returned.
+                self.query("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield
                 self.query("COMMIT")
             except BaseException:
