@@ -552,6 +552,29 @@ def test_an_undo_that_the_machine_refuses_leaves_nothing_pending(
     assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
 
 
+def test_an_undo_that_is_interrupted_is_logged_where_something_is_left(
+    ca: CertificateAuthority,
+    machine: EmbeddedMachine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The interrupt itself says nothing of what is pending; before the binding is back nothing is."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    outcome = deploy(KEY, ca.issue("a.test"), machine=machine)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for port, name, left in ((EmbeddedBindings, "update", 0), (EmbeddedStore, "remove", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(port, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                outcome.undo()
+        assert len(pending(machine)) == caplog.text.count("goes on with the undo") == left
+    assert not recover(machine=machine)[0].startswith("gave up")
+    assert not outcome.undo().changed
+
+
 def test_the_last_outcome_can_be_undone_by_a_later_process(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """What was done is kept in the state folder, without any secret, until it is undone."""
     assert last_outcome(KEY, machine=machine) is None

@@ -33,7 +33,7 @@ def main(shell: str, words: list[str]) -> int:
     words = [os.fsencode(word).decode("utf-8", "replace") for word in words]
     raw, breaks = None, ""
     if shell == "bash":
-        line, breaks = words
+        line, breaks = [*words, "", ""][:2]
         words, raw = split(line)
     elif shell == "powershell":
         words = os.environ.get("MLSSSL_COMPLETING", "").split("\n")
