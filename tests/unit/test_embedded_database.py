@@ -333,6 +333,30 @@ def _make_at_once(path: Path) -> None:
 if sys.platform != "win32":
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_two_threads_that_fork_at_once_leave_the_machine_usable(path: Path) -> None:
+        """Each gives back what it has held meanwhile, and no more."""
+        database = Database(path)
+
+        def fork() -> None:
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+
+        forking = [threading.Thread(target=fork, daemon=True) for _ in range(2)]
+        with database.transaction():  # both wait for its end
+            for thread in forking:
+                thread.start()
+            time.sleep(0.2)
+        for thread in forking:
+            thread.join(10)
+        asking = threading.Thread(target=database.data_version, daemon=True)
+        asking.start()
+        asking.join(10)
+        assert not any(thread.is_alive() for thread in (*forking, asking))
+        database.close()
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_a_forked_child_has_a_connection_of_its_own(path: Path) -> None:
         """Parent and child go on with the same object, and each sees what the other wrote."""
         database = Database(path)
