@@ -29,7 +29,10 @@ def main() -> int:
     # Imports make objects by the ten thousand, and they stay: to look for garbage among them, again and again and three
     # times at the end, takes a sixth of `show`. What a command makes is still looked through, by so many at a time.
     gc.set_threshold(50_000)
-    from mlsssl.cli import main as command_line
+    try:
+        from mlsssl.cli import main as command_line
+    except KeyboardInterrupt:  # which tells of it later
+        return 130
 
     code = command_line()
     gc.freeze()
