@@ -47,6 +47,7 @@ from mlsssl import (
     renew_due,
 )
 from mlsssl._changes.record import Addition, Change, ChangeRecords
+from mlsssl._deploy import preflight
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._embedded.stores import EmbeddedStore
@@ -550,6 +551,19 @@ def test_an_undo_that_the_machine_refuses_leaves_nothing_pending(
     assert pending(machine) == []
     assert outcome.undo().changed
     assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
+
+
+def test_a_certificate_that_ends_before_the_bound_one_says_when(ca: CertificateAuthority) -> None:
+    """With the time where the day is the same, for two equal days would tell nothing."""
+    new = ca.issue("a.test")
+    ends = new.not_after
+    night = ends.replace(hour=23, minute=59, second=59)
+    for bound_until, found in (
+        (ends, []),
+        (night, [f"it ends on {ends:%Y-%m-%d %H:%M:%S} UTC, the bound one on {night:%Y-%m-%d} 23:59:59 UTC"]),
+        (night + dt.timedelta(1), [f"it ends on {ends:%Y-%m-%d}, the bound one on {night + dt.timedelta(1):%Y-%m-%d}"]),
+    ):
+        assert [one.found for one in preflight.about_replacement(new, bound_until)] == found
 
 
 def test_an_undo_that_is_interrupted_is_logged_where_something_is_left(
