@@ -7,9 +7,7 @@ cryptography. `__main__.py` answers `--version` before any of this.
 from __future__ import annotations
 
 import codecs
-import contextlib
 import io
-import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 from mlsssl import errors
 from mlsssl._commands.parser import ANYWHERE, Parser, UsageError, command, option_name
 from mlsssl._commands.remedies import fields_in_commands, in_commands
-from mlsssl._commands.terminal import Terminal, as_loud_as, write
+from mlsssl._commands.terminal import Terminal, as_loud_as, forget, write_aside
 from mlsssl._messages import foreign_text
 from mlsssl._version import __version__
 
@@ -86,8 +84,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; `mlsssl --help` lists them.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    _write_what_the_terminal_can()
+    try:
+        try:
+            _write_what_the_terminal_can()
+            return _answer(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a full disk or a reader that went away can still be told
+    except BrokenPipeError:  # `mlsssl … | head`
+        forget(sys.stdout)
+        return 141
+    except OSError as error:
+        _complain(f"mlsssl: {error}")
+        forget(sys.stdout)
+        return 9
+    except KeyboardInterrupt:
+        _complain("mlsssl: interrupted")
+        return 130
+    except Exception:  # noqa: BLE001 -- Python's own way out ends with 1, which means "the answer is no" here
+        import traceback
+
+        _complain(f"mlsssl: this is a defect of mlsssl; please report it\n{traceback.format_exc().rstrip()}")
+        return 9
+
+
+def _answer(words: list[str]) -> int:
     parser = build_parser(_asked(words))
     try:
         words = parser.ordered(words)
@@ -159,30 +180,11 @@ def _old(words: list[str]) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> int:
     terminal = Terminal(as_json=arguments.json)
-    try:
-        with as_loud_as(arguments.loudness):
-            try:
-                code = int(arguments.run(arguments, terminal))
-            except errors.MlssslError as error:
-                code = _tell(error, arguments, terminal)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here, where a full disk or a reader that went away can still be told
-    except BrokenPipeError:  # `mlsssl … | head`
-        _forget_output()
-        return 141
-    except OSError as error:
-        _complain(f"mlsssl: {error}")
-        _forget_output()
-        return 9
-    except KeyboardInterrupt:
-        _complain("mlsssl: interrupted")
-        return 130
-    except Exception:  # noqa: BLE001 -- Python's own way out ends with 1, which means "the answer is no" here
-        import traceback
-
-        _complain(f"mlsssl: this is a defect of mlsssl; please report it\n{traceback.format_exc().rstrip()}")
-        return 9
-    return code
+    with as_loud_as(arguments.loudness):
+        try:
+            return int(arguments.run(arguments, terminal))
+        except errors.MlssslError as error:
+            return _tell(error, arguments, terminal)
 
 
 # What we print beyond ASCII, for terminals without it: Windows' code pages 437 and 1252, the locale C.
@@ -206,14 +208,8 @@ def _write_what_the_terminal_can() -> None:
             stream.reconfigure(errors="mlsssl.plain")
 
 
-def _forget_output() -> None:
-    # What is left in the buffer has nowhere to go; Python would try, and complain, at exit.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _complain(text: str) -> None:
-    write(foreign_text.without_secrets(text), to=sys.stderr)
+    write_aside(foreign_text.without_secrets(text))
 
 
 def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Terminal) -> int:

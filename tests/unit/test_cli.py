@@ -331,18 +331,44 @@ def test_output_that_cannot_be_written_is_told(issued: Path) -> None:
     """A full disk behind standard output: a line and exit code 9; a reader that went away: 141, in silence."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYTHONUNBUFFERED", None)
-    run = [sys.executable, "-m", "mlsssl", "show", "ca.cer"]
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
-    assert (done.returncode, done.stderr.count(b"\n")) == (9, 1)
-    assert b"No space left" in done.stderr
+    for words in (["show", "ca.cer"], ["--version"], ["--help"], ["--json", "show"]):
+        run = [sys.executable, "-m", "mlsssl", *words]
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
+        assert (done.returncode, done.stderr.count(b"\n")) == (9, 1), words
+        assert b"No space left" in done.stderr
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            done = subprocess.run(run, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
+        finally:
+            os.close(writing)
+        assert (done.returncode, done.stderr) == (141, b""), words
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("where", ["full", "gone", "closed"])
+def test_a_standard_error_that_takes_nothing_stops_no_work(issued: Path, where: str) -> None:
+    """What is said there is beside the result: a full disk below a log, a reader that went away, or nothing at all."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    run = [sys.executable, "-m", "mlsssl"]
+    if where == "closed":
+        run = ["sh", "-c", 'exec "$@" 2>&-', "sh", *run]
     reading, writing = os.pipe()
     os.close(reading)
+    deploy = ["-v", "--json", "deploy", "0.0.0.0:443", "server.pfx", "--password", "env:PW", "--machine", "new.sqlite"]
     try:
-        done = subprocess.run(run, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
+        with Path("/dev/full").open("wb") as full:
+            beside = full if where == "full" else writing
+            for words, code in ((deploy, 0), (["--json", "show", "missing"], 3)):
+                done = subprocess.run(
+                    [*run, *words], stdout=subprocess.PIPE, stderr=beside, check=False, timeout=60, env=environment
+                )
+                assert done.returncode == code
+                assert json.loads(done.stdout)  # and nothing but the result
     finally:
         os.close(writing)
-    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_json_may_stand_anywhere(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,21 @@ def test_version_is_the_parsers_too(capsys: pytest.CaptureFixture[str], monkeypa
     assert said == capsys.readouterr().out == f"mlsssl {__version__}\n"
 
 
+def test_an_interrupt_while_the_command_line_is_loaded_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlsssl.__main__ import main
+
+    class Interrupt:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "mlsssl.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "mlsssl.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupt(), *sys.meta_path])
+    monkeypatch.setattr(sys, "argv", ["mlsssl", "show"])
+    monkeypatch.setattr(gc, "set_threshold", lambda _: None)  # this is no process of the command line
+    assert main() == 130
+
+
 @pytest.mark.parametrize("words", LISTS)
 def test_a_list_imports_nothing_of_the_validator(words: str, place: Path) -> None:
     modules = imported(f"{words} --machine machine.sqlite", place)

@@ -52,6 +52,13 @@ def texts(line: str) -> list[str]:
     return [text for text, _ in complete(words[1:-1], words[-1])[1]]
 
 
+@pytest.mark.parametrize("words", [(), ("mlsssl ",), ("mlsssl ", " ", "more")])
+def test_a_bash_that_gives_other_words_has_an_answer(words: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
+    """Nobody at a Tab can read a complaint."""
+    assert candidates.main("bash", list(words)) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_the_table_is_that_of_the_parser() -> None:
     """`python docs/completion_table.py` writes it anew."""
     path = Path(__file__).parents[2] / "docs" / "completion_table.py"

@@ -47,6 +47,7 @@ from mlsssl import (
     renew_due,
 )
 from mlsssl._changes.record import Addition, Change, ChangeRecords
+from mlsssl._deploy import preflight
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._embedded.stores import EmbeddedStore
@@ -550,6 +551,42 @@ def test_an_undo_that_the_machine_refuses_leaves_nothing_pending(
     assert pending(machine) == []
     assert outcome.undo().changed
     assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
+
+
+def test_a_certificate_that_ends_before_the_bound_one_says_when(ca: CertificateAuthority) -> None:
+    """With the time where the day is the same, for two equal days would tell nothing."""
+    new = ca.issue("a.test")
+    ends = new.not_after
+    night = ends.replace(hour=23, minute=59, second=59)
+    for bound_until, found in (
+        (ends, []),
+        (night, [f"it ends on {ends:%Y-%m-%d %H:%M:%S} UTC, the bound one on {night:%Y-%m-%d} 23:59:59 UTC"]),
+        (night + dt.timedelta(1), [f"it ends on {ends:%Y-%m-%d}, the bound one on {night + dt.timedelta(1):%Y-%m-%d}"]),
+    ):
+        assert [one.found for one in preflight.about_replacement(new, bound_until)] == found
+
+
+def test_an_undo_that_is_interrupted_is_logged_where_something_is_left(
+    ca: CertificateAuthority,
+    machine: EmbeddedMachine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The interrupt itself says nothing of what is pending; before the binding is back nothing is."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    outcome = deploy(KEY, ca.issue("a.test"), machine=machine)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for port, name, left in ((EmbeddedBindings, "update", 0), (EmbeddedStore, "remove", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(port, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                outcome.undo()
+        assert len(pending(machine)) == caplog.text.count("goes on with the undo") == left
+    assert not recover(machine=machine)[0].startswith("gave up")
+    assert not outcome.undo().changed
 
 
 def test_the_last_outcome_can_be_undone_by_a_later_process(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:

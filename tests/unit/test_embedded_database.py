@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from _thread import interrupt_main
 from contextlib import closing
 from pathlib import Path
 
@@ -240,6 +242,29 @@ def test_a_failure_inside_a_transaction_takes_all_of_it_back(path: Path) -> None
     database.close()
 
 
+def test_who_is_interrupted_while_he_waits_for_another_change_holds_nothing(path: Path) -> None:
+    """Python tells of a Ctrl-C when SQLite's BEGIN has returned: the change that it has begun is not left open."""
+    database, other = Database(path), Database(path, busy_timeout=0.1)
+    other.query("BEGIN IMMEDIATE")
+
+    def interrupt() -> None:
+        time.sleep(0.2)
+        interrupt_main()
+        time.sleep(0.2)
+        other.query("ROLLBACK")
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        insert(database, ("a", "b"))
+    thread.join()
+    insert(other, ("c", "d"))
+    insert(database, ("e", "f"))
+    assert other.query("SELECT name FROM settings ORDER BY name") == [("c",), ("e",)]
+    database.close()
+    other.close()
+
+
 def test_a_change_by_somebody_else_changes_the_data_version(path: Path) -> None:
     """Which is how the listener notices; one's own changes and reading do not."""
     mine, other = Database(path), Database(path)
@@ -306,6 +331,30 @@ def _make_at_once(path: Path) -> None:
 
 
 if sys.platform != "win32":
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_two_threads_that_fork_at_once_leave_the_machine_usable(path: Path) -> None:
+        """Each gives back what it has held meanwhile, and no more."""
+        database = Database(path)
+
+        def fork() -> None:
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+
+        forking = [threading.Thread(target=fork, daemon=True) for _ in range(2)]
+        with database.transaction():  # both wait for its end
+            for thread in forking:
+                thread.start()
+            time.sleep(0.2)
+        for thread in forking:
+            thread.join(10)
+        asking = threading.Thread(target=database.data_version, daemon=True)
+        asking.start()
+        asking.join(10)
+        assert not any(thread.is_alive() for thread in (*forking, asking))
+        database.close()
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_a_forked_child_has_a_connection_of_its_own(path: Path) -> None:

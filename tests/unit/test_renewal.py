@@ -35,6 +35,7 @@ from mlsssl import (
     renew,
     renew_due,
 )
+from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._formats import pem
 from mlsssl._formats.subjects import parse_subject
 
@@ -560,6 +561,19 @@ def test_notes_of_an_earlier_version_count_and_a_line_that_was_cut_off_does_not(
     assert {one.thumbprint for one in cleanup(machine=machine).removed} == set(old)
     assert not former.exists()
     assert notes.read_bytes() == b""
+
+
+def test_a_note_that_was_cut_off_anywhere_is_passed_over(tmp_path: Path) -> None:
+    """Also in the name of a store with a brace, which is how a whole line ends; the next one is whole again."""
+    notes, path = SupersededFile(tmp_path), tmp_path / "superseded.jsonl"
+    entry = Superseded(store="a}b", thumbprint=Thumbprint("ab" * 20), at=now(), grace=DAY)
+    notes.add(entry)
+    line = path.read_bytes()
+    for length in range(len(line) - 1):
+        path.write_bytes(line[:length])
+        assert notes.read() == {}
+        notes.add(entry)
+        assert notes.read() == {entry.key: entry}
 
 
 def test_an_archived_old_certificate_is_found_by_its_note(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:

@@ -102,7 +102,9 @@ def _parsed(store: str, thumbprint: str, at: str, grace_seconds: float) -> Super
 
 
 def _lines(entries: Iterable[Superseded]) -> bytes:
-    return b"".join(json.dumps(_plain(entry)).encode("ascii") + b"\n" for entry in entries)
+    # Its end alone is a brace, as `read` takes it: a line that was cut off in a store's name with one ends with none.
+    texts = (json.dumps(_plain(entry))[:-1].replace("}", r"\u007d") for entry in entries)
+    return b"".join(text.encode("ascii") + b"}\n" for text in texts)
 
 
 def _plain(entry: Superseded) -> dict[str, object]:

@@ -41,6 +41,26 @@ def write(text: str | Sequence[str], *, to: TextIO | None = None) -> None:
         print(_cleaned(text), file=to, flush=True)
 
 
+def write_aside(text: str) -> None:
+    """Print text on standard error, as `write` does; one that is closed, full or gone is no failure of the work."""
+    if sys.stderr is None:  # started with it closed; `print` would take standard output for it
+        return
+    try:
+        write(text, to=sys.stderr)
+    except (OSError, ValueError):
+        forget(sys.stderr)
+
+
+def forget(stream: TextIO | None) -> None:
+    """Write no more to a stream: what is left in it has nowhere to go, and Python would try, and complain, at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]  # None has none
+        finally:
+            os.close(nowhere)
+
+
 def _cleaned(text: str | Sequence[str]) -> str:
     return printable_lines(text) if isinstance(text, str) else "\n".join(map(printable, text))
 
@@ -48,7 +68,7 @@ def _cleaned(text: str | Sequence[str]) -> str:
 def note(text: str) -> None:
     """A remark beside the result, in one line on standard error; not with `--quiet`."""
     if _LOUDNESS.get() != "quiet":
-        write(message(f"mlsssl: {text}"), to=sys.stderr)
+        write_aside(message(f"mlsssl: {text}"))
 
 
 @contextlib.contextmanager
@@ -85,7 +105,7 @@ def _teller(loudness: Loudness) -> logging.Handler:
 
         def emit(self, record: logging.LogRecord) -> None:
             """As the other lines there."""
-            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
+            write_aside(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}")
 
     teller = Teller({"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.INFO}[loudness])
     if loudness != "verbose":  # any client of `serve` causes those
@@ -257,7 +277,7 @@ def _ask(purpose: str, *, confirm: bool) -> str:
         if confirm and getpass.getpass(f"{purpose}, again: ", stream=sys.stderr) != password:
             raise InvalidInputError("the two passwords differ")
     except (EOFError, KeyboardInterrupt) as end:
-        write("", to=sys.stderr)  # the question has no end of its own
+        write_aside("")  # the question has no end of its own
         if isinstance(end, KeyboardInterrupt):
             raise
         raise InvalidInputError(f"{purpose} is needed, and none was typed") from None

@@ -296,9 +296,12 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
             if recovery.settle(port, turned, say=done.append):
                 raise BindingError(done.pop())  # the old certificate went while we looked
         except recovery.FAILURES as error:
-            if not isinstance(error, Exception):
-                raise
-            raise _undo_stopped(port, records, turned, error, done) from error
+            failed, to_do = _undo_stopped(port, records, turned, error, done)
+            if isinstance(error, Exception):
+                raise failed from error
+            if to_do:
+                clean_logger("mlsssl").error("%s: %s", port.description, failed)
+            raise  # as in `run`
         _end_undo(port, records, turned, done)
     before, after = _binding(change.after, machine), _binding(change.before, machine)
     also = tuple(binding_of(old, machine) for old, _ in change.also)
@@ -335,16 +338,16 @@ def _follow_undo(
 
 
 def _undo_stopped(
-    port: MachinePort, records: ChangeRecords, turned: Change, error: Exception, done: list[str]
-) -> DeploymentError:
-    """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
+    port: MachinePort, records: ChangeRecords, turned: Change, error: BaseException, done: list[str]
+) -> tuple[DeploymentError, list[str]]:
+    """What to say about an undo that stopped, and what is left to do; it is forgotten when it had not begun to show."""
     state = recovery.in_force(port, turned)
     to_do = [f"{state}: run `mlsssl.recover()`, which goes on with the undo; {_give_up(turned)}"]
     if _state(port, turned) == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
             to_do = []
-    return _failure(port, turned, str(error), done, to_do)
+    return _failure(port, turned, str(error) or type(error).__name__, done, to_do), to_do
 
 
 def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: list[str]) -> None:

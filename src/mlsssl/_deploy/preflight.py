@@ -73,7 +73,9 @@ def about_replacement(certificate: Certificate, bound_until: dt.datetime | None)
     """Whether it lasts longer than the one that is bound now."""
     if bound_until is None or certificate.not_after >= bound_until:
         return
-    found = f"it ends on {certificate.not_after:%Y-%m-%d}, the bound one on {bound_until:%Y-%m-%d}"
+    ends = certificate.not_after
+    moment = "%Y-%m-%d" if ends.date() != bound_until.date() else "%Y-%m-%d %H:%M:%S UTC"
+    found = f"it ends on {ends:{moment}}, the bound one on {bound_until:{moment}}"
     yield machine_finding("ends-before-the-old-one", "leaf: validity", found)
 
 

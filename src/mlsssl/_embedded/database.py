@@ -167,9 +167,11 @@ class Database:
                 return
             if self._in_transaction:
                 raise StoreError("a change of the machine cannot start inside another one")
-            self.query("BEGIN IMMEDIATE" if write else "BEGIN")
+            self._opened()
             self._in_transaction = True
             try:
+                # In here, for who interrupts us while we wait for another process is heard when this has returned.
+                self.query("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield
                 self.query("COMMIT")
             except BaseException:
@@ -351,19 +353,20 @@ class Database:
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _abandoned: list[sqlite3.Connection] = []
-_forking: list[Database] = []
+_forking = threading.local()
+"""`databases`: those that this thread holds while it forks, as another one may at the same time."""
 
 if sys.platform != "win32":
 
     def _before_fork() -> None:
-        _forking[:] = list(_databases)
-        for database in _forking:
+        _forking.databases = sorted(_databases, key=id)  # in one order, for two that fork at once
+        for database in _forking.databases:
             database._before_fork()  # noqa: SLF001 -- one module's affair
 
     def _after_fork(in_child: bool) -> None:
-        for database in _forking:
+        for database in _forking.databases:
             database._after_fork(in_child=in_child)  # noqa: SLF001
-        _forking.clear()
+        _forking.databases = []
 
     os.register_at_fork(
         before=_before_fork,

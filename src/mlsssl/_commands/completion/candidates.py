@@ -33,7 +33,7 @@ def main(shell: str, words: list[str]) -> int:
     words = [os.fsencode(word).decode("utf-8", "replace") for word in words]
     raw, breaks = None, ""
     if shell == "bash":
-        line, breaks = words
+        line, breaks = [*words, "", ""][:2]
         words, raw = split(line)
     elif shell == "powershell":
         words = os.environ.get("MLSSSL_COMPLETING", "").split("\n")
@@ -46,8 +46,11 @@ def main(shell: str, words: list[str]) -> int:
             lines.append(f"{text}\t{told}" if told else text)
         elif (written := for_bash(text, raw, breaks)) is not None:
             lines.append(written)
-    with open(1, "wb", closefd=False) as out:
-        out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+    try:
+        with open(1, "wb", closefd=False) as out:
+            out.write("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+    except OSError:  # nobody reads it
+        return 1
     return 0
 
 
