@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from chains import NOW, ec_key, intermediate, key_usage, leaf, root, rsa_key
+from chains import NOW, ec_key, intermediate, key_usage, leaf, name, root, rsa_key
 from mlsssl._formats.crl import load_crls
 from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._validator.validate import validate
@@ -202,6 +202,24 @@ def test_lists_count_where_trust_is_not_asked() -> None:
     assert "crl-invalid" in alone.codes
     assert "without that certificate" in alone.filter(code="crl-invalid")[0].found
     assert "revoked" not in alone.codes
+
+
+def test_lists_count_where_an_issuers_name_is_written_otherwise() -> None:
+    """Without the question of trust as with it, and whoever else has the name."""
+    below = replace(LEAF, issuer=name("TEST  intermediate"))
+    assert below.issuer != MIDDLE.subject
+    impostor = replace(MIDDLE, subject=below.issuer, key=ec_key(40))
+    for chain in ([MIDDLE], [impostor, MIDDLE], [MIDDLE, impostor]):
+        for trust in (None, [ROOT.certificate()]):
+            report = validate(
+                below.certificate(),
+                at=NOW,
+                trust=trust,
+                intermediates=[one.certificate() for one in chain],
+                expect_key=False,
+                crls=[by_middle(LEAF.serial), by_root()],
+            )
+            assert "revoked" in {finding.code for finding in report.errors}
 
 
 def test_lists_that_an_authority_may_not_sign_are_not_made() -> None:
