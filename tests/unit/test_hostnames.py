@@ -70,6 +70,12 @@ def test_what_users_type_is_understood(text: str, meant: object) -> None:
     assert parse_host(text) == meant
 
 
+def test_a_wildcard_stands_for_a_label() -> None:
+    """One, and a label is not empty."""
+    for host, matches in (("a.example.com", True), (".example.com", False), ("a.b.example.com", False)):
+        assert matches_any(host, ["*.example.com"], []) is matches
+
+
 def test_addresses_and_names_never_match_each_other() -> None:
     """An address in a dNSName is no address, and an address matches by value, not by spelling."""
     address = parse_host("2001:db8::1")

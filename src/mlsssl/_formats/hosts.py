@@ -192,7 +192,7 @@ def matches_any(host: str | Address, dns_names: Iterable[str], addresses: Iterab
     """
     if not isinstance(host, str):
         return any(address == host for address in addresses)
-    parent = host.partition(".")[2]
+    label, _, parent = host.partition(".")
     for name in dns_names:
         if not name.isascii():
             continue
@@ -200,7 +200,7 @@ def matches_any(host: str | Address, dns_names: Iterable[str], addresses: Iterab
         if presented == host:
             if "*" not in presented:
                 return True
-        elif parent and presented[:2] == "*." and presented[2:] == parent:
+        elif label and parent and presented[:2] == "*." and presented[2:] == parent:
             return True
     return False
 

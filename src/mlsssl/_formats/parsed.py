@@ -14,11 +14,10 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from mlsssl._formats import foreign
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence, write, write_sequence
-from mlsssl._formats.keys import as_der, verify
+from mlsssl._formats.keys import as_der, has_signed
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -163,13 +162,8 @@ class OddRequest(_Odd):
 
     @property
     def is_signature_valid(self) -> bool:
-        """Whether its key made the signature over what was signed. Errors as `keys.verify`."""
-        copy = self.copy
-        parameters, digest = copy.signature_algorithm_parameters, copy.signature_hash_algorithm
-        try:
-            return verify(copy.public_key(), self._signature, self.tbs_certrequest_bytes, parameters, digest)
-        except InvalidSignature:
-            return False
+        """Whether its key made the signature over what was signed. Errors as `keys.has_signed`."""
+        return has_signed(self.copy.public_key(), self.copy, self.tbs_certrequest_bytes, self._signature)
 
 
 class OddCertificate(_Odd):

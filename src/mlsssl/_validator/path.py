@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
-from mlsssl._formats.keys import verify
+from mlsssl._formats.keys import old_parameters, verify
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._validator.every_certificate import (
     aki_mismatch,
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24
 _MOST_NAMES = 5000
-_OLD_ECDSA = frozenset({"1.2.840.10045.4.1"})  # ecdsa-with-SHA1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -422,8 +421,7 @@ def signature_problem(child: View, issuer: View) -> str:
     try:
         parameters, digest = signature_parameters(child)
         if parameters is None and digest is not None:
-            # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
-            parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
+            parameters = old_parameters(child.signature_oid, digest)  # which old profiles still want to hear verified
         if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
             return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
         if not verify(key, certificate.signature, child.signed, parameters, digest):
