@@ -56,6 +56,7 @@ _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
 _lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "extensions")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
+_issuer_of = attrgetter("issuer")
 _tag_of = itemgetter(0)
 _UTC_TIME_START = bytes((UTC_TIME, 13))
 _BOTH_UTC = UTC_TIME, UTC_TIME
@@ -481,6 +482,12 @@ class View:
             self._name = name
             return name
         return self._name
+
+    @property
+    def has_readable_names(self) -> bool:
+        """Whether subject and issuer can be read."""
+        subject = self.plain_name is not None or self.name is not None
+        return subject and (self.self_issued or foreign.read_or(None, _issuer_of, self.certificate) is not None)
 
     @property
     def common_names(self) -> list[str]:

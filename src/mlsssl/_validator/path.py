@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -21,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from mlsssl._formats import foreign
+from mlsssl._formats import foreign, pem
 from mlsssl._formats.keys import old_parameters, verify
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._validator.every_certificate import (
@@ -38,6 +39,7 @@ from mlsssl._validator.name_constraints import Budget, BudgetExceededError, cano
 from mlsssl._validator.policies import missing_policy
 from mlsssl._validator.report import Attempt, Severity
 from mlsssl._validator.weak_keys import for_pss_only
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,6 +126,10 @@ class TrustAnchors(_Candidates):
         found = {}
         for certificate in certificates:
             view = issuer_view(certificate)
+            if not view.has_readable_names:
+                # The caller has it from `cryptography`, which refuses names only when it is asked for them.
+                with suppress(MalformedDataError):
+                    view = issuer_view(pem.usable(certificate))
             found[view.der] = view
         super().__init__(found.values())
         self.ders = found.keys()
