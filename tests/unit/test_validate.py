@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
-from chains import NOW, Extension, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
+from chains import NOW, Extension, Made, ec_key, integer, intermediate, leaf, name, oid, root, rsa_key, tlv
 from mlsssl import CertificateAuthority, ServerFacts, explain_pfx
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import PROFILES, days_of
 from mlsssl._validator.report import Finding, Report, Severity
+from mlsssl._validator.served import Served
 from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError
 
@@ -101,6 +102,17 @@ def test_a_stranger_with_the_issuers_name_does_not_hide_the_issuer_who_writes_it
                 assert report.path[-1].der == issuer.der()
         alone = validate(below, at=NOW, trust=[odd], intermediates=[right], expect_key=False)
         assert not alone.trusted
+
+
+def test_an_issuer_as_sent_belongs_to_the_chain_however_its_name_is_written() -> None:
+    """No advice to leave it out, nor that the order is wrong; the twin is a stranger's."""
+    middle, below = MIDDLE.certificate(), replace(LEAF, issuer=name("TEST  intermediate")).certificate()
+    stranger = intermediate(root("Stranger", 20), "Stranger Intermediate", 21).certificate()
+    for sent, codes in (((middle,), set()), ((middle, stranger), {"chain-unrelated"})):
+        served = Served(chain=sent, protocol="TLSv1.3")
+        report = validate(below, at=NOW, trust=TRUST, intermediates=sent, expect_key=False, served=served)
+        assert report.trusted
+        assert set(report.codes) == {"issuer-name-encoding", *codes}
 
 
 @pytest.mark.parametrize("critical", [True, False])
