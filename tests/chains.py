@@ -176,6 +176,10 @@ class Made:
         """The certificate, signed; the same octets each time, though ECDSA signatures differ each time."""
         return _signed(self)
 
+    def der_of_one_use(self) -> bytes:
+        """The certificate, not kept: thousands would push out those that other tests compare octets of."""
+        return self._sign()
+
     def _sign(self) -> bytes:
         usual = RSA_SHA256 if isinstance(self.signer, rsa.RSAPrivateKey) else ECDSA_SHA256
         algorithm = self.algorithm or usual

@@ -266,9 +266,11 @@ STAR = attributes((_O, 0x14, b"M\xfcller"), (_CN, 0x13, b"*.example.com"))
 """Latin-1 in a TeletexString, and a `*` in a PrintableString."""
 
 
-def odd_request(subject: bytes = STAR, algorithm: bytes = ECDSA_SHA256) -> bytes:
+def odd_request(
+    subject: bytes = STAR, algorithm: bytes = ECDSA_SHA256, digest: type[hashes.HashAlgorithm] = hashes.SHA256
+) -> bytes:
     """A request with this subject, rightly signed by `ec_key(3)`, in DER."""
     key = ec_key(3)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     content = tlv(0x30, integer(0), subject, spki_of(key), tlv(0xA0))
-    return tlv(0x30, content, algorithm, tlv(0x03, b"\0", key.sign(content, ec.ECDSA(hashes.SHA256()))))
+    return tlv(0x30, content, algorithm, tlv(0x03, b"\0", key.sign(content, ec.ECDSA(digest()))))

@@ -21,7 +21,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import pem
-from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.foreign import call
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, check_whole, items_of
@@ -38,7 +37,7 @@ from mlsssl._validator.validate import (
     question,
 )
 from mlsssl.certificate import Certificate, check_certificate, x509_chain
-from mlsssl.errors import InvalidInputError, UnsupportedError
+from mlsssl.errors import InvalidInputError, MlssslError, UnsupportedError
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
@@ -110,7 +109,8 @@ def check_many(
     Raises:
         InvalidInputError: an argument that means nothing; raised at the call for arguments common to all, and in
             its turn for a certificate or a host name.
-        MalformedDataError: a certificate whose fields cannot be read at all, in its turn.
+        MalformedDataError: a certificate whose fields cannot be read at all: in its turn, or at the call where it is
+            one of `trust`.
         NotFoundError: `trust="system"`, and no CA bundle is installed.
         NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all, in its turn.
         UnsupportedError: worker processes cannot run here; `workers=1` can.
@@ -130,10 +130,11 @@ def check_many(
         silence=check_silence(silence),
         extra_rules=check_extra_rules(extra_rules),
     )
-    items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
+    items = _in_turn(items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
+    parsed = common.parsed()  # here in any case, so that what is wrong with it is said here
     first = list(itertools.islice(items, _FEWEST))
     if count == 1 or len(first) < _FEWEST:
-        return _here(common, itertools.chain(first, items), progress)
+        return _here(common, parsed, itertools.chain(first, items), progress)
     try:
         pickle.dumps(common)
     except Exception as error:  # noqa: BLE001 - pickle raises whatever the methods of the objects raise
@@ -160,7 +161,7 @@ class _Common:
 
         Where the operating system judges, what is trusted and revoked alone, for `report_on`.
         """
-        crls = [load_der_crl(crl) for crl in self.crls]
+        crls = [call(x509.load_der_x509_crl, crl) for crl in self.crls]  # whatever in it the check cannot read
         anchors: Roots = ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust or ()]
         if "system" in anchors:
             return anchors, crls
@@ -226,6 +227,15 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
     return check_certificate(certificate), host
 
 
+def _in_turn(certificates: Iterable[Certificate | tuple[Certificate, str | None]]) -> Iterator[_Item | Exception]:
+    """The items; last, instead of one that is none, why, and likewise what getting the next one raised."""
+    try:
+        for given in certificates:
+            yield _item(given)
+    except Exception as error:  # noqa: BLE001 - it is raised when its turn comes
+        yield error
+
+
 def _travelling(item: _Item) -> _Travelling:
     certificate, host = item
     plain = isinstance(pem.x509_of(certificate), x509.Certificate)
@@ -263,9 +273,16 @@ def _unpacked(packed: _Packed, common: _Common, asked: _Travelling) -> Report:
     )
 
 
-def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
-    parsed = common.parsed()
-    for number, (certificate, host) in enumerate(items, 1):
+def _here(
+    common: _Common,
+    parsed: _Parsed,
+    items: Iterable[_Item | Exception],
+    progress: Callable[[int], object] | None,
+) -> Iterator[Report]:
+    for number, item in enumerate(items, 1):
+        if isinstance(item, Exception):
+            raise item
+        certificate, host = item
         report = common.check(pem.x509_of(certificate), x509_chain(certificate), certificate.to_der(), host, parsed)
         if progress is not None:
             progress(number)
@@ -273,21 +290,28 @@ def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], obj
 
 
 def _elsewhere(
-    common: _Common, items: Iterable[_Item], workers: int, progress: Callable[[int], object] | None
+    common: _Common, items: Iterator[_Item | Exception], workers: int, progress: Callable[[int], object] | None
 ) -> Iterator[Report]:
-    supply = map(_travelling, items)
     number = 0
     with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start, initargs=(common,)) as pool:
-        pending: deque[tuple[list[_Travelling], Future[list[_Packed]]]] = deque()
+        pending: deque[tuple[list[_Travelling], Future[list[_Packed | Exception]]]] = deque()
+        ended_by: Exception | None = None
         try:
             while True:
                 # Two batches for each worker keep it busy, and the memory small.
-                while len(pending) < 2 * workers and (batch := list(itertools.islice(supply, _BATCH))):
-                    pending.append((batch, pool.submit(_check_batch, batch)))
+                while len(pending) < 2 * workers and (batch := list(itertools.islice(items, _BATCH))):
+                    if isinstance(batch[-1], Exception):
+                        ended_by = batch[-1]
+                    travelling = [_travelling(item) for item in batch if not isinstance(item, Exception)]
+                    pending.append((travelling, pool.submit(_check_batch, travelling)))
                 if not pending:
+                    if ended_by is not None:
+                        raise ended_by
                     return
-                batch, future = pending.popleft()
-                for asked, packed in zip(batch, future.result(), strict=True):
+                travelling, future = pending.popleft()
+                for asked, packed in zip(travelling, future.result(), strict=False):
+                    if isinstance(packed, Exception):
+                        raise packed
                     number += 1
                     if progress is not None:
                         progress(number)
@@ -329,12 +353,18 @@ def _start(common: _Common) -> None:
     gc.freeze()  # what was there before the fork: to look for garbage in it would copy every page of it
 
 
-def _check_batch(batch: list[_Travelling]) -> list[_Packed]:
+def _check_batch(batch: list[_Travelling]) -> list[_Packed | Exception]:
+    """The reports; the last may be the error of the one that was checked last."""
     assert _common is not None
     common, parsed = _common
-    packed = []
+    packed: list[_Packed | Exception] = []
     for der, plain, chain, host in batch:
-        # Of one that `cryptography` reads every field was read before it was sent here.
-        certificate = call(x509.load_der_x509_certificate, der) if plain else pem.load_der(der)
-        packed.append(_packed(common.check(certificate, [_load(one) for one in chain], der, host, parsed), der))
+        try:
+            # Of one that `cryptography` reads every field was read before it was sent here.
+            certificate = call(x509.load_der_x509_certificate, der) if plain else pem.load_der(der)
+            report = common.check(certificate, [_load(one) for one in chain], der, host, parsed)
+        except MlssslError as error:
+            packed.append(error)
+            break
+        packed.append(_packed(report, der))
     return packed

@@ -713,9 +713,8 @@ class Certificate:
             A report; true when nothing forbids the use.
 
         Raises:
-            InvalidInputError: a host name that is none, a naive moment, an unknown profile, client or code.
-            InvalidInputError: a host name that is none, a naive moment, an unknown profile, purpose or code; a host
-                for a client's certificate.
+            InvalidInputError: a host name that is none, a naive moment, an unknown profile, client, purpose or code; a
+                host for a client's certificate.
             MalformedDataError: the certificate's fields cannot be read at all.
             NotFoundError: `trust="system"`, and no CA bundle is installed.
             NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all.

@@ -131,7 +131,7 @@ class StoreEntry:
         That is its private key (opened, persisted, the machine's), the issuers in the stores CA, Root and AuthRoot,
         and the revocation lists of its issuers in those stores and its own. On an embedded machine
         `trust="system"` means what is in Root and AuthRoot as well as the operating system's roots; what is in
-        Disallowed is nobody's issuer.
+        Disallowed is nobody's issuer, whoever else trusts it.
 
         Raises:
             ClosedError: the machine was closed since.
@@ -154,7 +154,8 @@ class StoreEntry:
             crls = [*check_crls(crls), *authorities.crls_for([leaf, *chain])]
             if not port.is_this_windows:
                 itself = [leaf] if authorities.has_root(pem.to_der(leaf)) else []
-                trust = trusted_roots(trust, besides_system=[*authorities.roots, *itself])
+                roots = trusted_roots(trust, besides_system=[*authorities.roots, *itself])
+                trust = None if roots is None else authorities.allowed(roots)
         return certificate.check(
             host,
             trust=trust,

@@ -19,6 +19,8 @@ from mlsssl import (
     audit,
     deploy,
 )
+from mlsssl._deploy.issuers import KnownIssuers
+from mlsssl._formats.parsed import View
 from mlsssl._issue.revocation_lists import build_crl
 
 if TYPE_CHECKING:
@@ -84,6 +86,32 @@ def test_what_is_disallowed_is_nobodys_issuer(machine: EmbeddedMachine) -> None:
         assert entry.check("a.test")
         disallowed.add(ROOT.certificate)
         assert not entry.check("a.test")
+
+
+def test_what_is_disallowed_is_not_trusted_because_the_operating_system_does(
+    machine: EmbeddedMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor because the caller does, as on Windows; another root beside it still is, and one that was archived there."""
+    bundle = tmp_path / "roots.pem"
+    bundle.write_bytes(
+        CertificateAuthority.create("Other", key="ec-p256").certificate.to_pem() + ROOT.certificate.to_pem()
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    entry = added(machine, trust_root=False)
+    issuers = KnownIssuers(machine.port)
+    root = View(ROOT.certificate.to_cryptography())
+    assert entry.check("a.test")
+    assert entry.check("a.test", trust=[ROOT])
+    assert issuers.trusts(root)
+    with machine.store("Disallowed") as disallowed:
+        disallowed.add(ROOT.certificate)
+        assert not entry.check("a.test").trusted
+        assert not entry.check("a.test", trust=[ROOT]).trusted
+        assert not KnownIssuers(machine.port).trusts(root)
+        machine.port.open_store("Disallowed", "LocalMachine", write=True).set_archived(
+            ROOT.certificate.thumbprint, True
+        )
+        assert entry.check("a.test").trusted
 
 
 @pytest.mark.parametrize("store", ["MY", "CA", "Root"])

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from chains import NOW, ec_key, intermediate, leaf, root
+from chains import NOW, ec_key, intermediate, leaf, root, tlv
 from faults import HOST
-from mlsssl import Certificate, InvalidInputError, check_many
+from mlsssl import Certificate, InvalidInputError, MalformedDataError, check_many
 from mlsssl._formats.parsed import LARGEST_KEPT
 from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._validator.path import signature_problem
 from mlsssl._validator.report import Finding, Severity
+from odd_certificates import revocation_lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +128,51 @@ def test_an_endless_supply_is_taken_as_needed() -> None:
     assert next(reports).ok
     reports.close()  # type: ignore[attr-defined]
     assert taken < 2000
+
+
+class _LostError(Exception):
+    """Of the caller's own."""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("place", [3, 70, 200])
+@pytest.mark.parametrize("wrong", ["host", "certificate", "supply"])
+def test_an_error_comes_in_its_turn(wrong: str, place: int, workers: int) -> None:
+    """After the reports on all certificates before, from however many processes."""
+
+    def supply() -> Iterator[object]:
+        yield from [(GOOD, HOST)] * place
+        if wrong == "supply":
+            raise _LostError
+        yield (GOOD, "no host") if wrong == "host" else GOOD.to_der()
+        yield from [(GOOD, HOST)] * 300
+
+    reports = check_many(supply(), trust=[ROOT.certificate()], at=NOW, workers=workers)  # type: ignore[arg-type]
+    assert all(next(reports).ok for _ in range(place))
+    with pytest.raises(_LostError if wrong == "supply" else InvalidInputError):
+        next(reports)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_list_that_cannot_be_read_is_passed_over_as_by_a_single_check(workers: int) -> None:
+    """`cryptography` gives out lists whose issuer it then cannot read: nobody's lists."""
+    odd = x509.load_der_x509_crl(revocation_lists()["issuer-general"])
+    right = build_crl(MIDDLE.certificate(), ec_key(2), [(leaf(MIDDLE).serial, NOW, None)], at=NOW, number=1)
+    alone = GOOD.check(HOST, trust=[ROOT.certificate()], at=NOW, key_expected=False, crls=[odd, right])
+    assert "revoked" in alone.codes
+    given = [(GOOD, HOST)] * 70
+    reports = check_many(given, trust=[ROOT.certificate()], at=NOW, crls=[odd, right], workers=workers)
+    assert {report.codes for report in reports} == {alone.codes}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_trusted_and_cannot_be_read_is_told_at_the_call(workers: int) -> None:
+    """And not that the workers died."""
+    odd = x509.load_der_x509_certificate(replace(ROOT, begin=tlv(0x18, b"00000101000000Z")).der())
+    with pytest.raises(MalformedDataError, match=r"notBefore|year 0"):
+        check_many([(GOOD, HOST)] * 70, trust=[odd], at=NOW, workers=workers)
+    with pytest.raises(MalformedDataError):
+        GOOD.check(HOST, trust=[odd], at=NOW)
 
 
 def test_arguments_that_mean_nothing_are_refused() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from chains import NOW, ec_key, intermediate, key_usage, leaf, root, rsa_key
+from chains import NOW, ec_key, intermediate, key_usage, leaf, name, oid, root, rsa_key, tlv
+from mlsssl._formats import der
 from mlsssl._formats.crl import load_crls
-from mlsssl._issue.revocation_lists import build_crl
+from mlsssl._issue.revocation_lists import build_crl, entries_to_keep
 from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -86,6 +88,52 @@ def test_a_list_by_another_key_under_the_issuers_name_is_not_believed() -> None:
     report = check(forged, by_root())
     assert report.ok
     assert report.codes == ("crl-invalid",)
+
+
+def signed_anew(crl: x509.CertificateRevocationList, key: Any, identifier: str, digest: hashes.HashAlgorithm) -> bytes:
+    """The list, signed by another algorithm; `cryptography` makes none by the old ones."""
+    null = b"" if isinstance(key, ec.EllipticCurvePrivateKey) else tlv(0x05)
+    algorithm = tlv(0x30, oid(identifier), null)
+    version, _, *rest = (one.raw for one in der.members(der.only(crl.tbs_certlist_bytes), der.SEQUENCE, most=10))
+    signed = tlv(0x30, version, algorithm, *rest)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        signature = key.sign(signed, ec.ECDSA(digest))
+    else:
+        signature = key.sign(signed, padding.PKCS1v15(), digest)
+    return tlv(0x30, signed, algorithm, tlv(0x03, b"\0", signature))
+
+
+@pytest.mark.parametrize(
+    ("key", "identifier", "digest"),
+    [
+        (ec_key(1), "1.2.840.10045.4.1", hashes.SHA1()),
+        (rsa_key(), "1.2.840.113549.1.1.5", hashes.SHA1()),
+        (rsa_key(), "1.2.840.113549.1.1.4", hashes.MD5()),
+    ],
+)
+def test_lists_signed_by_old_hashes_are_not_told_to_be_anothers(
+    key: Any, identifier: str, digest: hashes.HashAlgorithm
+) -> None:
+    """Authorities of Windows Server 2008 sign by SHA-1, and OpenSSL and Windows believe it; MD5 nobody should."""
+    issuer = root(key=key)
+    below = leaf(issuer)
+    signer = issuer.certificate()
+    for serial in (below.serial, 5):
+        crl = build_crl(signer, key, [(serial, NOW, None)], at=NOW, number=1)
+        (old,) = load_crls(signed_anew(crl, key, identifier, digest))
+        (forged,) = load_crls(signed_anew(crl, ec_key(9), "1.2.840.10045.4.1", hashes.SHA1()))
+        report, other = (
+            validate(below.certificate(), at=NOW, trust=[signer], expect_key=False, crls=[one], revocation="hard")
+            for one in (old, forged)
+        )
+        if isinstance(digest, hashes.MD5):
+            assert "by MD5" in report.filter(code="crl-invalid")[0].found
+        else:
+            assert report.codes == (("revoked",) if serial == below.serial else ())
+            assert entries_to_keep(old, signer, besides=()) != ()
+        assert "did not sign it" in other.filter(code="crl-invalid")[0].found
+        with pytest.raises(InvalidInputError, match="did not sign it"):
+            entries_to_keep(forged, signer, besides=())
 
 
 def test_stale_and_missing_lists_are_warnings_or_errors_as_asked() -> None:
@@ -202,6 +250,24 @@ def test_lists_count_where_trust_is_not_asked() -> None:
     assert "crl-invalid" in alone.codes
     assert "without that certificate" in alone.filter(code="crl-invalid")[0].found
     assert "revoked" not in alone.codes
+
+
+def test_lists_count_where_an_issuers_name_is_written_otherwise() -> None:
+    """Without the question of trust as with it, and whoever else has the name."""
+    below = replace(LEAF, issuer=name("TEST  intermediate"))
+    assert below.issuer != MIDDLE.subject
+    impostor = replace(MIDDLE, subject=below.issuer, key=ec_key(40))
+    for chain in ([MIDDLE], [impostor, MIDDLE], [MIDDLE, impostor]):
+        for trust in (None, [ROOT.certificate()]):
+            report = validate(
+                below.certificate(),
+                at=NOW,
+                trust=trust,
+                intermediates=[one.certificate() for one in chain],
+                expect_key=False,
+                crls=[by_middle(LEAF.serial), by_root()],
+            )
+            assert "revoked" in {finding.code for finding in report.errors}
 
 
 def test_lists_that_an_authority_may_not_sign_are_not_made() -> None:

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from chains import NOW, Extension, leaf, root, tlv
 from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl._deploy import preflight
@@ -15,6 +16,7 @@ from mlsssl._formats.binding_keys import parse_binding_key
 from mlsssl._formats.hosts import (
     any_matches,
     dns_problem,
+    filed_under,
     idna_problem,
     lenient_address,
     matches_any,
@@ -68,12 +70,35 @@ def test_what_users_type_is_understood(text: str, meant: object) -> None:
     assert parse_host(text) == meant
 
 
+def test_a_wildcard_stands_for_a_label() -> None:
+    """One, and a label is not empty."""
+    for host, matches in (("a.example.com", True), (".example.com", False), ("a.b.example.com", False)):
+        assert matches_any(host, ["*.example.com"], []) is matches
+
+
 def test_addresses_and_names_never_match_each_other() -> None:
     """An address in a dNSName is no address, and an address matches by value, not by spelling."""
     address = parse_host("2001:db8::1")
     assert matches_any(address, [], [ipaddress.ip_address("2001:DB8:0::1")])
     assert not matches_any(parse_host("10.0.0.5"), ["10.0.0.5", "*.0.0.5"], [])
     assert not matches_any("10.0.0.5", [], [ipaddress.ip_address("10.0.0.5")])
+
+
+@pytest.mark.parametrize("presented", ["www.ban\u212a.example", "*.ban\u212a.example", "\u212aWWW.bank.example"])
+def test_the_kelvin_sign_is_no_k(presented: str) -> None:
+    """Though its small letter is one: a name that is not ASCII matches nothing, as with every client (RFC 9525)."""
+    for host in ("www.bank.example", "kwww.bank.example"):
+        assert not matches_any(host, [presented], [])
+        assert matches_any(host, [presented.lower(), "*.bank.example"], [])
+    wanted = parse_name("www.bank.example")
+    assert not any_matches([presented], wanted)
+    assert filed_under(presented) is None
+    assert dns_problem(presented) == "dns-name-malformed"
+    issuer = root()
+    san = tlv(0x30, tlv(0x82, presented.encode()))
+    made = leaf(issuer).with_extension(Extension("2.5.29.17", False, san))
+    report = Certificate.from_der(made.der()).check("www.bank.example", trust=[issuer.certificate()], at=NOW)
+    assert {"name-mismatch", "dns-name-malformed"} <= {finding.code for finding in report.errors}
 
 
 @pytest.mark.parametrize(

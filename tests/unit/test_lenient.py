@@ -381,6 +381,18 @@ def test_many_are_checked_alike(workers: int) -> None:
     assert reports == [one.check(HOST, trust=[ANCHOR], at=NOW, key_expected=False) for one in found]
 
 
+def test_an_odd_root_is_trusted_as_an_object_as_from_its_octets() -> None:
+    """`cryptography` gives the object out, and refuses its name only when asked; alone and among many."""
+    odd_root = replace(ROOT, subject=T61_NAME, issuer=T61_NAME)
+    certificate = Certificate.from_der(replace(PLAIN, issuer=T61_NAME).der())
+    as_octets = certificate.check(HOST, trust=[Certificate.from_der(odd_root.der())], at=NOW, key_expected=False)
+    assert as_octets.trusted
+    assert as_octets.codes == ("encoding-odd",)
+    an_object = x509.load_der_x509_certificate(odd_root.der())
+    assert certificate.check(HOST, trust=[an_object], at=NOW, key_expected=False) == as_octets
+    assert [*check_many([(certificate, HOST)], trust=[an_object], at=NOW)] == [as_octets]
+
+
 def test_what_is_refused_for_it() -> None:
     """An authority whose name would be written in other octets, and a trust store that `cryptography` writes."""
     authority = Certificate.from_der(replace(ROOT, subject=T61_NAME, issuer=T61_NAME).der())

@@ -146,6 +146,51 @@ def test_a_host_that_cannot_be_compared_is_never_permitted_and_always_excluded(
     assert codes(leaf(above).with_extension(other), above) == set()
 
 
+def mailbox(value: bytes) -> x509.GeneralName:
+    return x509.OtherName(ObjectIdentifier("1.3.6.1.5.5.7.8.9"), value)
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (tlv(0x0C, "jörg@mail.example.com".encode()), "mail.example.com"),
+        (tlv(0x0C, b"any@MAIL.example.com"), "mail.example.com"),
+        (tlv(0x0C, "jörg@bücher.example".encode()), "xn--bcher-kva.example"),
+        (tlv(0x0C, "jörg@xn--bcher-kva.example".encode()), "xn--bcher-kva.example"),
+    ],
+)
+def test_mail_beyond_ascii_meets_constraints_on_mail(value: bytes, host: str) -> None:
+    """RFC 9598 section 6: an SmtpUTF8Mailbox is held against the subtrees of mail, as OpenSSL does."""
+    san = x509.SubjectAlternativeName([x509.DNSName(HOST), mailbox(value)])
+    for above, expected in (
+        (constrained([mail(host)]), set()),
+        (constrained([mail("." + host.partition(".")[2])]), set()),
+        (constrained(None, [mail("example.org")]), set()),
+        (constrained([mail("example.org")]), {"name-constraints-violated"}),
+        (constrained(None, [mail(host)]), {"name-constraints-violated"}),
+        (constrained([x509.DNSName("example.com")]), set()),
+    ):
+        assert codes(leaf(above).with_extension(san), above) == expected
+
+
+@pytest.mark.parametrize(
+    "value", [tlv(0x0C), tlv(0x0C, b"no at"), tlv(0x0C, b"\xff@a.b"), tlv(0x16, b"a@a.b"), tlv(0x0C, "a@ü..b".encode())]
+)
+def test_mail_that_cannot_be_read_is_never_permitted_and_always_excluded(value: bytes) -> None:
+    """And does not end the check."""
+    san = x509.SubjectAlternativeName([x509.DNSName(HOST), mailbox(value)])
+    for above in (constrained([mail("a.b")]), constrained(None, [mail("example.org")])):
+        assert codes(leaf(above).with_extension(san), above) == {"name-constraints-violated"}
+
+
+def test_the_kelvin_sign_in_a_uri_is_no_k() -> None:
+    """`urlsplit` gives hosts in small letters, and the small letter of that sign is a k."""
+    value = tlv(0x30, tlv(0x82, HOST.encode()), tlv(0x86, "https://ban\u212a.example/".encode()))
+    for above in (constrained([uri("bank.example")]), constrained(None, [uri("example.org")])):
+        made = leaf(above).with_extension(Extension("2.5.29.17", False, value))
+        assert codes(made, above) == {"name-constraints-violated"}
+
+
 def test_mail_in_the_subject_counts_beside_mail_in_the_san() -> None:
     """OpenSSL looks at both; the twin has the right one in both places."""
     above = constrained([mail("example.com")])

@@ -32,7 +32,7 @@ def _as_elsewhere(subjects: Iterable[bytes]) -> int:
     plain = 0
     for subject in subjects:
         try:
-            certificate = x509.load_der_x509_certificate(replace(leaf(ROOT), subject=subject).der())
+            certificate = x509.load_der_x509_certificate(replace(leaf(ROOT), subject=subject).der_of_one_use())
         except ValueError:
             continue
         view = View(certificate)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+import chains
+from chains import oid, rsa_key, tlv
 from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
 from mlsssl.request import CertificateRequest, RequestPolicy
+from refused_certificates import STAR, odd_request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +81,36 @@ def test_a_forged_request_is_refused() -> None:
     der = CertificateRequest.create("www.example.com", key=KEY).to_der()
     with pytest.raises(MalformedDataError, match="signature"):
         CertificateRequest.from_bytes(der.replace(b"www.example.com", b"www.examp1e.com"))
+
+
+@pytest.mark.parametrize(
+    ("identifier", "digest"),
+    [
+        ("1.2.840.113549.1.1.5", hashes.SHA1()),
+        ("1.2.840.113549.1.1.4", hashes.MD5()),
+    ],
+)
+def test_a_request_signed_by_an_old_hash_is_no_forgery(identifier: str, digest: hashes.HashAlgorithm) -> None:
+    """Certreq of old Windows and Java 6 sign by SHA-1, as proof of the key alone; the twin was changed."""
+    key = rsa_key()
+    signed = CertificateRequest.create("www.example.com", key=key).to_cryptography().tbs_certrequest_bytes
+    algorithm = tlv(0x30, oid(identifier), tlv(0x05))
+    signature = tlv(0x03, b"\0", key.sign(signed, padding.PKCS1v15(), digest))
+    request = CertificateRequest.from_bytes(tlv(0x30, signed, algorithm, signature))
+    assert request.names == ("www.example.com",)
+    changed = signed.replace(b"www.example.com", b"www.examp1e.com")
+    with pytest.raises(MalformedDataError, match="signature does not fit"):
+        CertificateRequest.from_bytes(tlv(0x30, changed, algorithm, signature))
+
+
+@pytest.mark.parametrize("subject", [STAR, chains.name("www.example.com")])
+def test_a_request_signed_by_ecdsa_with_sha1(subject: bytes) -> None:
+    """Whether `cryptography` takes the rest of it or not."""
+    sha1 = tlv(0x30, oid("1.2.840.10045.4.1"))
+    der = odd_request(subject, sha1, hashes.SHA1)
+    assert CertificateRequest.from_bytes(der).to_der() == der
+    with pytest.raises(MalformedDataError, match="signature does not fit"):
+        CertificateRequest.from_bytes(odd_request(subject, sha1, hashes.SHA256))
 
 
 @pytest.mark.parametrize(

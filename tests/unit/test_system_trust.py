@@ -10,6 +10,7 @@ import pytest
 
 from mlsssl import CertificateAuthority, NotFoundError
 from mlsssl._machine import system_roots
+from programs import output, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,38 @@ def test_a_bundle_named_by_the_environment_is_trusted(tmp_path: Path, monkeypatc
     bundle.write_bytes(OTHER.certificate.to_pem())
     report = LEAF.check("a.example", trust="system")
     assert [finding.code for finding in report.errors] == ["root-not-trusted"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "trusted"),
+    [
+        ([], True),
+        (["-setalias", "ours"], True),
+        (["-addtrust", "serverAuth"], True),
+        (["-addtrust", "emailProtection", "-addtrust", "anyExtendedKeyUsage"], True),
+        (["-addreject", "emailProtection"], True),
+        (["-addtrust", "clientAuth"], False),
+        (["-addreject", "serverAuth"], False),
+        (["-addtrust", "serverAuth", "-addreject", "serverAuth"], False),
+    ],
+)
+def test_what_openssl_trusts_with_settings_of_its_own_is_trusted_as_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], trusted: bool
+) -> None:
+    """A `TRUSTED CERTIFICATE`, as Fedora's bundle for OpenSSL has them; OpenSSL is asked, too."""
+    bundle, leaf = tmp_path / "bundle.pem", tmp_path / "leaf.pem"
+    leaf.write_bytes(LEAF.to_pem())
+    made = run("openssl", "x509", "-trustout", *settings, stdin=CA.certificate.to_pem())
+    assert made.returncode == 0, output(made)
+    bundle.write_bytes(OTHER.certificate.to_pem() + made.stdout)
+    assert b"BEGIN TRUSTED CERTIFICATE" in made.stdout
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert LEAF.check("a.example", trust="system").trusted is trusted
+    verified = run("openssl", "verify", "-purpose", "sslserver", "-CAfile", bundle, leaf)
+    assert (verified.returncode == 0) is trusted
+    bundle.write_bytes(OTHER.certificate.to_pem() + made.stdout.replace(b"TRUSTED ", b"X509 "))
+    assert LEAF.check("a.example", trust="system").trusted is (settings == [])
 
 
 def test_folders_of_hash_named_files_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
-from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
+from chains import NOW, Extension, Made, ec_key, integer, intermediate, leaf, name, oid, root, rsa_key, tlv
 from mlsssl import CertificateAuthority, ServerFacts, explain_pfx
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import PROFILES, days_of
 from mlsssl._validator.report import Finding, Report, Severity
+from mlsssl._validator.served import Served
 from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError
 
@@ -82,6 +83,49 @@ def test_a_root_of_the_same_name_and_another_key_is_told_apart() -> None:
     report = validate(direct.certificate(), host=HOST, at=NOW, trust=[impostor.certificate()], expect_key=False)
     assert not report.ok
     assert "signature-invalid" in report.codes
+
+
+def test_a_stranger_with_the_issuers_name_does_not_hide_the_issuer_who_writes_it_otherwise() -> None:
+    """Names are equal whatever their octets (RFC 5280 section 7.1): what else is at hand changes no verdict."""
+    printable = tlv(0x30, tlv(0x31, tlv(0x30, oid("2.5.4.3"), tlv(0x13, b"Test Root"))))
+    issuer = replace(root(), subject=printable, issuer=printable)
+    below = leaf(root()).certificate()  # by the same key, the name in a UTF8String
+    stranger = root(number=77)
+    twin = replace(root(), key=ec_key(77), signer=ec_key(77))  # with the right key identifier, too
+    right = issuer.certificate()
+    for odd in (stranger.certificate(), twin.certificate()):
+        for trust in ([right], [right, odd], [odd, right]):
+            for chain in ([], [odd], [odd, right], [right, odd]):
+                report = validate(below, at=NOW, trust=trust, intermediates=chain, expect_key=False)
+                assert report.trusted
+                assert report.codes == ("issuer-name-encoding",)
+                assert report.path[-1].der == issuer.der()
+        alone = validate(below, at=NOW, trust=[odd], intermediates=[right], expect_key=False)
+        assert not alone.trusted
+
+
+def test_an_issuer_as_sent_belongs_to_the_chain_however_its_name_is_written() -> None:
+    """No advice to leave it out, nor that the order is wrong; the twin is a stranger's."""
+    middle, below = MIDDLE.certificate(), replace(LEAF, issuer=name("TEST  intermediate")).certificate()
+    stranger = intermediate(root("Stranger", 20), "Stranger Intermediate", 21).certificate()
+    for sent, codes in (((middle,), set()), ((middle, stranger), {"chain-unrelated"})):
+        served = Served(chain=sent, protocol="TLSv1.3")
+        report = validate(below, at=NOW, trust=TRUST, intermediates=sent, expect_key=False, served=served)
+        assert report.trusted
+        assert set(report.codes) == {"issuer-name-encoding", *codes}
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_policy_mappings_that_cannot_be_read_are_told_wherever_they_stand(critical: bool) -> None:
+    """Nobody can process them, in a server's certificate either; the twin can be read."""
+    above = root()
+    pair = tlv(0x30, oid("1.2.3"), oid("1.2.4"))
+    for value, errors in ((b"\x05\x00", ["extension-malformed"]), (tlv(0x30, pair), [])):
+        mapped = Extension("2.5.29.33", critical, value)
+        for path in ((leaf(above).with_extension(mapped), above), (leaf(above), above.with_extension(mapped))):
+            made, trusted = (one.certificate() for one in path)
+            report = validate(made, at=NOW, trust=[trusted], expect_key=False)
+            assert [finding.code for finding in report.errors] == errors
 
 
 def test_an_index_of_trust_judges_as_the_list_does() -> None:

@@ -201,12 +201,12 @@ def test_every_list_of_a_store_is_given_once(embedded: EmbeddedMachine) -> None:
 
 
 def test_issuers_that_are_missing_are_looked_for_once(embedded: EmbeddedMachine, passes: list[str]) -> None:
-    """Not once for each of their certificates."""
+    """Not once for each of their certificates; and then which of the operating system's roots are in Disallowed."""
     for number in range(3):
         bind(embedded, leaf(root(f"Nowhere {number}", 74), f"{number}.test"), f"127.0.0.{number}")
     found = audit(machine=embedded, at=NOW)
     assert [[one.code for one in row.findings].count("issuer-not-found") for row in found.rows] == [1, 1, 1]
-    assert passes == ["CA", "Root", "AuthRoot"]
+    assert passes == ["CA", "Root", "AuthRoot", "Disallowed"]
 
 
 @pytest.mark.parametrize("circle", [False, True])
@@ -223,7 +223,7 @@ def test_a_way_that_does_not_end_is_followed_as_far_as_the_validator_goes(
     put(embedded, "CA", steps)
     bind(embedded, leaf(steps[0], "a.test"))
     assert [one.code for one in about_issuers(embedded)] == ["issuer-not-found"] * circle
-    assert passes == ["CA", "Root", "AuthRoot"] * (3 if circle else MAX_DEPTH + 1)
+    assert passes == [*["CA", "Root", "AuthRoot"] * (3 if circle else MAX_DEPTH + 1), "Disallowed"]
 
 
 def test_among_thousands_of_one_name_the_right_one_is_found(

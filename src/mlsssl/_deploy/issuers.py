@@ -147,7 +147,7 @@ class KnownIssuers:
         roots: list[x509.Certificate] = []
         with contextlib.suppress(MlssslError):  # none is installed
             roots = trusted_roots("system") or []
-        return roots
+        return self._authorities.allowed(roots)
 
 
 def _is_whole(found: PathResult) -> bool:

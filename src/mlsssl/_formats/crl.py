@@ -9,12 +9,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import extensions_of, name_text, read, read_or
+from mlsssl._formats.keys import has_signed
 from mlsssl._formats.sniff import Kind, take
 from mlsssl._messages.foreign_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 
 def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
@@ -36,6 +39,11 @@ def check_der_crl(data: bytes) -> None:
 
 _NO_CRL = "this is no revocation list that can be read"
 _needed_fields = attrgetter("issuer", "extensions", "last_update_utc", "next_update_utc")
+
+
+def is_signed_by(key: PublicKeyTypes, crl: x509.CertificateRevocationList) -> bool:
+    """Whether this key signed the list. Errors as `keys.has_signed`."""
+    return crl.is_signature_valid(key) or has_signed(key, crl, crl.tbs_certlist_bytes)  # type: ignore[arg-type]
 
 
 def number_of(crl: x509.CertificateRevocationList) -> int:

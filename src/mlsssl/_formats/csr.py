@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence
 from mlsssl._formats.foreign import UNREADABLE, call, check_public_kind, extensions_of, read
 from mlsssl._formats.hosts import parse_name
+from mlsssl._formats.keys import has_signed
 from mlsssl._formats.sniff import Kind, take
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -35,7 +36,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
 
         request = lenient.load_request(encoded, what, error)
     read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
-    fits: bool = read(what, _fits_of, request)
+    fits: bool = read(what, _fits, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them
     read(what, read(what, _subject_of, request).rfc4514_string)
     if not fits:
@@ -43,7 +44,13 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     return request
 
 
-_fits_of = attrgetter("is_signature_valid")
+def _fits(request: x509.CertificateSigningRequest) -> bool:
+    signed = request.tbs_certrequest_bytes
+    return request.is_signature_valid or (
+        isinstance(request, x509.CertificateSigningRequest) and has_signed(request.public_key(), request, signed)
+    )
+
+
 _subject_of = attrgetter("subject")
 
 

@@ -157,7 +157,7 @@ def dns_problem(name: str) -> str | None:
         if not lower.startswith("*.") or "*" in lower[1:]:
             return "wildcard-malformed"
         rest = lower[2:]
-    if len(lower) > _LONGEST or not re.fullmatch(_LABELS, rest):
+    if len(lower) > _LONGEST or not name.isascii() or not re.fullmatch(_LABELS, rest):
         return "dns-name-malformed"
     if rest.rpartition(".")[2].isdigit():
         return "ip-as-dns-name" if _address(lower) is not None else "dns-name-malformed"
@@ -187,17 +187,20 @@ def matches_any(host: str | Address, dns_names: Iterable[str], addresses: Iterab
     """Whether one of the presented names is the one a client asks for.
 
     An address matches an address only; a wildcard is the whole leftmost label and stands for exactly one label; a
-    presented name that is not well-formed matches nothing.
+    presented name that is not well-formed matches nothing. Nor does one that is not ASCII: of the Kelvin sign the small
+    letter is k.
     """
     if not isinstance(host, str):
         return any(address == host for address in addresses)
-    parent = host.partition(".")[2]
+    label, _, parent = host.partition(".")
     for name in dns_names:
+        if not name.isascii():
+            continue
         presented = name.lower()
         if presented == host:
             if "*" not in presented:
                 return True
-        elif parent and presented[:2] == "*." and presented[2:] == parent:
+        elif label and parent and presented[:2] == "*." and presented[2:] == parent:
             return True
     return False
 
@@ -206,7 +209,7 @@ def any_matches(presented: Iterable[str], wanted: x509.DNSName | x509.IPAddress)
     """`matches_any` for a certificate's names as text, where a wildcard is also found by its own name."""
     if isinstance(wanted, x509.IPAddress):
         return matches_any(wanted.value, (), map(_address, presented))  # type: ignore[arg-type]  # never a network
-    names = [name.lower() for name in presented]
+    names = [name.lower() for name in presented if name.isascii()]
     return wanted.value in names or matches_any(wanted.value, names, ())
 
 
@@ -219,8 +222,7 @@ def filed_under(presented: str) -> str | None:
     address = _address(presented)
     if address is not None:
         return address.packed.hex()  # its text is another one in each version of Python
-    name = presented.lower()
-    return name if name.isascii() and 0 < len(name) <= _LONGEST else None
+    return presented.lower() if presented.isascii() and 0 < len(presented) <= _LONGEST else None
 
 
 def looked_for_under(wanted: x509.DNSName | x509.IPAddress) -> tuple[str, ...]:
@@ -272,12 +274,13 @@ def name_text(name: x509.GeneralName) -> str:
     if isinstance(name, x509.DirectoryName):
         return f"dirName:{foreign.name_text(name.value)}"
     if isinstance(name, x509.OtherName) and name.type_id == USER_PRINCIPAL_NAME:
-        return f"UPN:{foreign.read_or(repr(name.value), _utf8_string, name.value)}"
+        return f"UPN:{foreign.read_or(repr(name.value), utf8_string, name.value)}"
     kind = {x509.RFC822Name: "email", x509.UniformResourceIdentifier: "URI"}.get(type(name), type(name).__name__)
     return f"{kind}:{name.value}"
 
 
-def _utf8_string(data: bytes) -> str:
+def utf8_string(data: bytes) -> str:
+    """The text of a UTF8String. `MalformedDataError` for another type, ValueError for octets that are no UTF-8."""
     tag, start, end = read_tlv(data, 0)
     if tag != UTF8_STRING or end != len(data):
         raise MalformedDataError("no UTF8String")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
 from mlsssl.errors import InvalidInputError
@@ -95,6 +96,37 @@ def verify(
     else:
         return False
     return True
+
+
+_OLD_ECDSA = "1.2.840.10045.4.1"  # ecdsa-with-SHA1
+
+
+def old_parameters(algorithm: str, digest: hashes.HashAlgorithm) -> object:
+    """The parameters for `verify` of MD5 and SHA-1, for which `cryptography` gives none; `algorithm` is dotted."""
+    return ec.ECDSA(digest) if algorithm == _OLD_ECDSA else padding.PKCS1v15()
+
+
+def has_signed(key: PublicKeyTypes, made: Any, signed: bytes, signature: bytes | None = None) -> bool:
+    """Whether this key made the signature of a request or of a revocation list over what was `signed`.
+
+    `is_signature_valid` of `cryptography` says no to what it does not verify, such as MD5 and SHA-1: old programs sign
+    with these, and it is no proof that the key is another one. `made` tells of the algorithm, and has the `signature`
+    where that is not given.
+
+    Raises:
+        ValueError, TypeError, UnsupportedAlgorithm: it cannot be checked.
+    """
+    digest, parameters = made.signature_hash_algorithm, made.signature_algorithm_parameters
+    signature = made.signature if signature is None else signature
+    if parameters is None and digest is not None and not isinstance(key, dsa.DSAPublicKey):
+        parameters = old_parameters(made.signature_algorithm_oid.dotted_string, digest)
+    try:
+        if isinstance(key, dsa.DSAPublicKey) and digest is not None:
+            key.verify(signature, signed, digest)
+            return True
+        return verify(key, signature, signed, parameters, digest)
+    except InvalidSignature:
+        return False
 
 
 def private_key_der(key: PrivateKey) -> bytes:

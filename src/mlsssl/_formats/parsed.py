@@ -14,11 +14,10 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from mlsssl._formats import foreign
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence, write, write_sequence
-from mlsssl._formats.keys import as_der, verify
+from mlsssl._formats.keys import as_der, has_signed
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
 _lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "extensions")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
+_issuer_of = attrgetter("issuer")
 _tag_of = itemgetter(0)
 _UTC_TIME_START = bytes((UTC_TIME, 13))
 _BOTH_UTC = UTC_TIME, UTC_TIME
@@ -163,13 +163,8 @@ class OddRequest(_Odd):
 
     @property
     def is_signature_valid(self) -> bool:
-        """Whether its key made the signature over what was signed. Errors as `keys.verify`."""
-        copy = self.copy
-        parameters, digest = copy.signature_algorithm_parameters, copy.signature_hash_algorithm
-        try:
-            return verify(copy.public_key(), self._signature, self.tbs_certrequest_bytes, parameters, digest)
-        except InvalidSignature:
-            return False
+        """Whether its key made the signature over what was signed. Errors as `keys.has_signed`."""
+        return has_signed(self.copy.public_key(), self.copy, self.tbs_certrequest_bytes, self._signature)
 
 
 class OddCertificate(_Odd):
@@ -487,6 +482,12 @@ class View:
             self._name = name
             return name
         return self._name
+
+    @property
+    def has_readable_names(self) -> bool:
+        """Whether subject and issuer can be read."""
+        subject = self.plain_name is not None or self.name is not None
+        return subject and (self.self_issued or foreign.read_or(None, _issuer_of, self.certificate) is not None)
 
     @property
     def common_names(self) -> list[str]:

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
+from mlsssl._formats.crl import is_signed_by
 from mlsssl._formats.foreign import public_key_of, read
 from mlsssl._formats.pem import find_extension
 from mlsssl._issue.certificates import authority_key_identifier, check_encodable
@@ -109,7 +110,7 @@ def entries_to_keep(
     """
     what = "the previous list cannot be read"
     name, extensions = read(what, _needed_fields, previous)
-    if name != issuer.subject or not read(what, previous.is_signature_valid, public_key_of(issuer)):  # type: ignore[arg-type]
+    if name != issuer.subject or not read(what, is_signed_by, public_key_of(issuer), previous):
         raise InvalidInputError("the previous list is another authority's: it did not sign it")
     scopes = (x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid)
     if any(extension.oid in scopes for extension in extensions):

@@ -133,6 +133,13 @@ class Authorities:
             roots = reading.opened(_ROOTS)
             return any(_lists(store, der) for _, store in roots) and not reading.is_disallowed(der)
 
+    def allowed(self, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+        """Those of these that are not in Disallowed, wherever they come from."""
+        given = [(pem.to_der(one), one) for one in certificates]
+        with self._reading() as reading:
+            disallowed = reading.disallowed_among({der for der, _ in given})
+        return [one for der, one in given if der not in disallowed]
+
     def has_crls(self, look: Look | None = None) -> bool:
         """Whether a revocation list is there, of whomever; `look` gives the stores this once."""
         if not self._port.may_have_crls():
@@ -217,6 +224,11 @@ class _Reading(ExitStack):
     def is_disallowed(self, der: bytes) -> bool:
         """Whether nobody may have this certificate as an issuer."""
         return any(_lists(store, der) for _, store in self._disallowed)
+
+    def disallowed_among(self, ders: Collection[bytes]) -> set[bytes]:
+        """Those of these of which nobody may: for many, since little is in that store."""
+        found = {der for _, store in self._disallowed for der in store.certificates(ders.__contains__)}
+        return {der for der in found if self.is_disallowed(der)}
 
 
 def _lists(store: StorePort, der: bytes) -> bool:

@@ -8,7 +8,7 @@ import re
 import ssl
 from pathlib import Path
 
-from mlsssl._formats import pem, text
+from mlsssl._formats import der, pem, text
 from mlsssl._machine.files import entries, is_file, read_found
 from mlsssl.errors import MalformedDataError, MlssslError, NotFoundError
 
@@ -47,8 +47,8 @@ def system_roots() -> list[bytes]:
                 files += [path for path in entries(Path(one)) if _HASHED_NAME.fullmatch(path.name)]
     roots: dict[bytes, None] = {}
     for file in files:
-        for der in _read(file):
-            roots.setdefault(der)
+        for root in _read(file):
+            roots.setdefault(root)
     if not roots:
         raise NotFoundError(
             "the operating system's CA bundle was not found; install the package ca-certificates, or name the file "
@@ -66,6 +66,29 @@ def _read(path: Path) -> list[bytes]:
     with contextlib.suppress(MalformedDataError):  # a block without its end: what stood before it counts
         for label, _line, body in text.blocks(data.decode("latin-1"), most=_MOST_ROOTS):
             with contextlib.suppress(MalformedDataError):  # likewise a root that cannot be read here
-                if label == "CERTIFICATE" and (root := text.base64_bytes("".join(body.split()))):
-                    roots.append(pem.to_der(pem.load_der(root)))
+                if label in _LABELS and (root := text.base64_bytes("".join(body.split()))):
+                    roots += _trusted(root) if label == "TRUSTED CERTIFICATE" else [pem.to_der(pem.load_der(root))]
     return roots
+
+
+_LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")  # as OpenSSL reads them
+_SERVER_AUTH, _ANY = "1.3.6.1.5.5.7.3.1", "2.5.29.37.0"
+
+
+def _trusted(data: bytes) -> list[bytes]:
+    """The root of a `TRUSTED CERTIFICATE`, if what stands behind it trusts it for servers, as OpenSSL judges.
+
+    That is nothing, or X509_CERT_AUX of OpenSSL's x_x509a.c: what it is trusted for, and in [0] what it is refused for.
+    """
+    with der.decoding("a trusted certificate of OpenSSL"):
+        end = der.end_of(data)
+        settings = der.members(der.only(data[end:]), der.SEQUENCE, most=5) if data[end:] else []
+        purposes = {one.tag: {der.oid(purpose) for purpose in _purposes(one)} for one in settings[:2]}
+    trusted, rejected = purposes.get(der.SEQUENCE), purposes.get(der.EXPLICIT_0, set())
+    if _SERVER_AUTH in rejected or not (trusted is None or trusted & {_SERVER_AUTH, _ANY}):
+        return []
+    return [pem.to_der(pem.load_der(data[:end]))]
+
+
+def _purposes(one: der.Element) -> list[der.Element]:
+    return der.members(one, one.tag, most=1000) if one.tag in (der.SEQUENCE, der.EXPLICIT_0) else []

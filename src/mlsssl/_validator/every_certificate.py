@@ -12,7 +12,7 @@ from mlsssl._formats import foreign
 from mlsssl._formats.keys import is_ec
 from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME, OddCertificate
 from mlsssl._validator.name_constraints import canonical_name
-from mlsssl._validator.policies import MAPPINGS
+from mlsssl._validator.policies import MAPPINGS, read_mappings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -206,6 +206,9 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         if oid == NETSCAPE_TYPE and netscape_bits(value) < 0:
             part = "extension netscapeCertType"
             emit("extension-malformed", part, "no BIT STRING of one octet", case="netscapeCertType")
+        if oid == MAPPINGS and read_mappings(view) is None:
+            part = "extension policyMappings"
+            emit("extension-malformed", part, "no list of pairs of policies", case="policyMappings")
         if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
             emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
         elif critical and oid != MAPPINGS:

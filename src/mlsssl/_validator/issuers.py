@@ -37,19 +37,11 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     if anchor:
         check_key_identifiers(view, emit, issuer=view if view.is_root else None, anchor=True)
     check_form(view, emit)
-    _check_mappings(view, emit)
+    if maps_any_policy(read_mappings(view) or {}):
+        emit("policy-mappings-any", "extension policyMappings", "a mapping from or to anyPolicy")
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):
         if view.value(kind) is not None and kind not in view.critical:
             emit("extension-not-critical", f"extension {name}", "an extension that is not critical")
-
-
-def _check_mappings(view: View, emit: Emitter) -> None:
-    mappings = read_mappings(view)
-    if mappings is None:
-        part = "extension policyMappings"
-        emit("extension-malformed", part, "no list of pairs of policies", case="policyMappings")
-    elif maps_any_policy(mappings):
-        emit("policy-mappings-any", "extension policyMappings", "a mapping from or to anyPolicy")
 
 
 def _check_authority(view: View, emit: Emitter, *, anchor: bool) -> None:

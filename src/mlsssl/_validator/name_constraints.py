@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from mlsssl._formats import foreign
 from mlsssl._formats.der import read_tlv, split_sequence
-from mlsssl._formats.hosts import common_name_host, dns_problem, lenient_address
+from mlsssl._formats.hosts import common_name_host, dns_problem, lenient_address, to_a_labels, utf8_string
+from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64
 _LONGEST_HOST = 253
+_SMTP_UTF8_MAILBOX = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")
 
 # What OpenSSL takes for a DNS name in a common name, addresses included: two labels or more, by characters alone
 # (cn2dnsid in crypto/x509/v3_ncons.c).
@@ -238,6 +241,9 @@ def names_by_kind(
     `common_names` are those of the subject's that count as hosts if there is no host in subjectAltName.
     """
     names = _by_kind(san)
+    for name in san if x509.OtherName in names else ():
+        if isinstance(name, x509.OtherName) and name.type_id == _SMTP_UTF8_MAILBOX:
+            names.setdefault(x509.RFC822Name, []).append(_mailbox(name.value))
     hosted = x509.DNSName in names or x509.IPAddress in names
     if subject is not None and subject.rdns:
         names.setdefault(x509.DirectoryName, []).append(_CanonicalName(subject))
@@ -250,6 +256,18 @@ def names_by_kind(
         if host is not None:
             names.setdefault(x509.DNSName if isinstance(host, str) else x509.IPAddress, []).append(host)
     return names
+
+
+def _mailbox(value: bytes) -> str:
+    """The address of an SmtpUTF8Mailbox, which meets constraints on mail (RFC 9598 section 6), its host in A-labels.
+
+    Empty where it cannot be read: that is in no permitted subtree, and in every excluded one.
+    """
+    local, _, host = foreign.read_or("", utf8_string, value).rpartition("@")
+    try:
+        return f"{local}@{to_a_labels(host)}"
+    except InvalidInputError:
+        return ""
 
 
 def _domain(subtree: str) -> str | None:
@@ -308,7 +326,8 @@ def _mail(value: object, subtree: object, excluding: bool) -> bool:
 
 def _uri(value: object, subtree: object, excluding: bool) -> bool:
     try:
-        host = urlsplit(str(value)).hostname
+        parts = urlsplit(str(value))
+        host = parts.hostname if parts.netloc.isascii() else None  # in small letters, of the Kelvin sign too
     except ValueError:
         host = None
     if not host or lenient_address(host) is not None or not _is_host(host):

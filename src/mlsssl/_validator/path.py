@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -18,11 +19,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from mlsssl._formats import foreign
-from mlsssl._formats.keys import verify
+from mlsssl._formats import foreign, pem
+from mlsssl._formats.keys import old_parameters, verify
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._validator.every_certificate import (
     aki_mismatch,
@@ -38,9 +39,10 @@ from mlsssl._validator.name_constraints import Budget, BudgetExceededError, cano
 from mlsssl._validator.policies import missing_policy
 from mlsssl._validator.report import Attempt, Severity
 from mlsssl._validator.weak_keys import for_pss_only
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from mlsssl._formats.parsed import View
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24
 _MOST_NAMES = 5000
-_OLD_ECDSA = frozenset({"1.2.840.10045.4.1"})  # ecdsa-with-SHA1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,8 +98,16 @@ class _Candidates:
         for view in self.views:
             self.by_subject.setdefault(view.subject, []).append(view)
 
+    def in_other_octets(self, view: View) -> Iterator[View]:
+        """Those whose name is that of this one's issuer by RFC 5280 section 7.1, though written otherwise."""
+        wanted = foreign.read_or(None, attrgetter("issuer"), view.certificate)
+        if self.views and wanted is not None and wanted.rdns:  # an unreadable name is nobody's name
+            for one in self._canonical.get(canonical_name(wanted), ()):
+                if one.subject != view.issuer:
+                    yield one
+
     @cached_property
-    def canonical(self) -> dict[object, list[View]]:
+    def _canonical(self) -> dict[object, list[View]]:
         """The views by their canonical subject; made when a name is first missed."""
         found: dict[object, list[View]] = {}
         for view in self.views[:_MOST_NAMES]:
@@ -117,6 +126,10 @@ class TrustAnchors(_Candidates):
         found = {}
         for certificate in certificates:
             view = issuer_view(certificate)
+            if not view.has_readable_names:
+                # The caller has it from `cryptography`, which refuses names only when it is asked for them.
+                with suppress(MalformedDataError):
+                    view = issuer_view(pem.usable(certificate))
             found[view.der] = view
         super().__init__(found.values())
         self.ders = found.keys()
@@ -129,13 +142,14 @@ def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int) -> tuple[V
     issuer the first whose key made the signature is followed; they share that key, and so their lists. When the budget
     is spent, what was found until then is returned.
     """
-    path, budget = [leaf], Budget()
+    path, budget, candidates = [leaf], Budget(), _Candidates(pool)
     try:
         while len(path) <= max_depth + 1 and not path[-1].is_root:
             below = path[-1]
-            for candidate in pool:
+            named = candidates.by_subject.get(below.issuer, ())
+            for candidate in chain(named, candidates.in_other_octets(below)):
                 budget.step()
-                if candidate.subject != below.issuer or any(candidate.der == view.der for view in path):
+                if any(candidate.der == view.der for view in path):
                     continue
                 budget.sign()
                 if not signature_problem(below, candidate):
@@ -212,10 +226,10 @@ class PathSearch:
         """Extend the way by each issuer of its last certificate; true when the search is over."""
         top = way[-1]
         on_way = set(map(_subject_and_key_of, way))
-        tried = self._candidates(top)
         failure: list[Finding] | None = None
-        followed = False
-        for candidate in tried:
+        tried = followed = False
+        for candidate in self._candidates(top):
+            tried = True
             self.budget.step()
             if _subject_and_key_of(candidate) in on_way:
                 continue
@@ -255,14 +269,20 @@ class PathSearch:
         self.whole.append(_result(way, (*found, ending), trusted=True))
         return strict or len(self.whole) >= _MOST_TOLERATED
 
-    def _candidates(self, view: View) -> list[View]:
-        """The certificates that bear the issuer's name; the likeliest first."""
+    def _candidates(self, view: View) -> Iterator[View]:
+        """The certificates that bear the issuer's name; the likeliest first, those with it in other octets last.
+
+        To compare all names takes long. It is done where no way was found by octets, which may be a stranger's.
+        """
         named = [
             *self._others(self.anchors.by_subject.get(view.issuer, ())),
             *self.pool.by_subject.get(view.issuer, ()),
         ]
-        if not named:
-            named = self._by_canonical(view)
+        yield from self._sorted(view, named)
+        anchors = self._others([*self.anchors.in_other_octets(view)])
+        yield from self._sorted(view, [*anchors, *self.pool.in_other_octets(view)])
+
+    def _sorted(self, view: View, named: list[View]) -> list[View]:
         if len(named) < 2:
             return named
         aki = view.value(x509.AuthorityKeyIdentifier)
@@ -299,14 +319,6 @@ class PathSearch:
     def _others(self, views: Sequence[View]) -> Sequence[View]:
         """Without the leaf, which issues nothing here even where it is trusted."""
         return [view for view in views if view.der != self.leaf.der] if self.leaf_is_anchor else views
-
-    def _by_canonical(self, view: View) -> list[View]:
-        """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
-        wanted = foreign.read_or(None, attrgetter("issuer"), view.certificate)
-        if wanted is None or not wanted.rdns:  # an unreadable name is nobody's name
-            return []
-        name = canonical_name(wanted)
-        return [*self._others(self.anchors.canonical.get(name, ())), *self.pool.canonical.get(name, ())]
 
     # What is found about one candidate ---------------------------------------------------------------------------
 
@@ -415,8 +427,7 @@ def signature_problem(child: View, issuer: View) -> str:
     try:
         parameters, digest = signature_parameters(child)
         if parameters is None and digest is not None:
-            # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
-            parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
+            parameters = old_parameters(child.signature_oid, digest)  # which old profiles still want to hear verified
         if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
             return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
         if not verify(key, certificate.signature, child.signed, parameters, digest):

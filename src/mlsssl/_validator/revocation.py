@@ -8,10 +8,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
-from mlsssl._formats.crl import entry_of, line_and_age, newest_of_each_line, reason_of
+from mlsssl._formats.crl import entry_of, is_signed_by, line_and_age, newest_of_each_line, reason_of
 from mlsssl._formats.parsed import name_text
 from mlsssl._validator.name_constraints import canonical_name
 
@@ -127,8 +128,10 @@ def _problem(crl: x509.CertificateRevocationList, issuer: View, view: View) -> s
 
 def _problem_of_readable(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:
     key = issuer.public_key
-    if key is None or not crl.is_signature_valid(key):  # type: ignore[arg-type]
+    if key is None or not is_signed_by(key, crl):
         return f"{name_text(issuer.certificate, 'subject')} did not sign it"
+    if isinstance(crl.signature_hash_algorithm, hashes.MD5):
+        return "its signature is by MD5, which can be forged"
     for extension in crl.extensions:
         value = extension.value
         if isinstance(value, x509.IssuingDistributionPoint):
