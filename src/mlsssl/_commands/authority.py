@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
     ca = group(commands, "ca", "certification authorities")
     summary = "create a root, or an intermediate under --issuer"
     parser = command(ca, "create", create, summary, library="CertificateAuthority.create")
-    parser.add_argument("name", help="its common name")
+    parser.add_argument("name", metavar="NAME", help="its common name")
     parser.share(*SUBJECT)
     _add_new_key(parser)
     parser.add_argument("--certificate-out", metavar="FILE", help="also write the certificate alone, for clients")
@@ -78,7 +78,7 @@ def add_commands(commands: Commands) -> None:
     summary = "issue a client certificate, with which a person or program shows a server who it is"
     library = "CertificateAuthority.issue_client"
     parser = command(ca, "issue-client", issue_client, summary, *AUTHORITY_OPTIONS, library=library)
-    parser.add_argument("name", help="its common name: whom it is for")
+    parser.add_argument("name", metavar="NAME", help="its common name: whom it is for")
     parser.add_argument("--email", action="append", dest="emails", metavar="ADDRESS", help="may be given again")
     parser.add_argument(
         "--host", action="append", dest="hosts", metavar="NAME", help="of its computer; may be repeated"
@@ -115,7 +115,7 @@ def add_commands(commands: Commands) -> None:
 
     summary = "issue a server certificate, or many"
     parser = command(commands, "issue", issue, summary, *AUTHORITY_OPTIONS, library="CertificateAuthority.issue")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="host names and IP addresses")
+    parser.add_argument("names", nargs="*", metavar="HOST", help="host names and IP addresses")
     parser.add_argument(
         "--names",
         dest="names_file",
