@@ -128,7 +128,9 @@ def check_store_name(name: str) -> str:
         raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {shown(name)}")
     plain = name.isascii() and name.isprintable()  # as nearly every name is: nothing to look up
     if "\\" in name or not (plain or all(_category(c)[0] != "C" for c in name)):
-        raise InvalidInputError(f"a store name has no backslash and no control characters: {shown(name)}")
+        raise InvalidInputError(
+            f"a store name has no backslash and no control characters: {shown(name)}{thumbprint_hint(name)}"
+        )
     return name
 
 
@@ -205,3 +207,17 @@ class Thumbprint(bytes):
 
 
 _IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+
+
+def thumbprint_hint(text: str) -> str:
+    """What to say behind an error about a file or a store of this name when it is a thumbprint; empty otherwise."""
+    return "; that is a thumbprint: Store.open('MY')[thumbprint].certificate has it" if is_thumbprint(text) else ""
+
+
+def is_thumbprint(text: str) -> bool:
+    """Whether `Thumbprint` takes this text."""
+    try:
+        Thumbprint(text)
+    except InvalidInputError:
+        return False
+    return True

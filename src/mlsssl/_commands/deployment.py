@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections import Counter
 from dataclasses import replace
@@ -31,7 +30,7 @@ from mlsssl._commands.watch import watch
 from mlsssl._machine import files
 from mlsssl._validator.report import Severity
 from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, NotFoundError
-from mlsssl.values import KeyType, OnConflict
+from mlsssl.values import KeyType, OnConflict, is_thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -212,9 +211,11 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
     try:
         return load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
     except NotFoundError as error:
-        with contextlib.suppress(InvalidInputError):
+        if is_thumbprint(arguments.file):
             thumbprint = mlsssl.Thumbprint(arguments.file)
-            raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+            raise NotFoundError(
+                f"there is no file {arguments.file}; a thumbprint is given as --thumbprint {thumbprint}"
+            ) from None
         if files.exists(Path(arguments.key)):
             raise NotFoundError(
                 f"{error}; the binding's key comes first: deploy {arguments.file} {arguments.key}"
