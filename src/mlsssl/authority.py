@@ -764,9 +764,7 @@ class CertificateAuthority:
         if number is None:
             number = max(least, (moment - _EPOCH) // dt.timedelta(microseconds=1))
         elif isinstance(number, int) and number < least:
-            raise InvalidInputError(
-                f"a list's number is at least {least}, not {number}, for it grows from list to list"
-            )
+            raise InvalidInputError(f"number is at least {least}, not {number}, for it grows from list to list")
         return RevocationList(build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept))
 
     def issue_many(
@@ -808,7 +806,8 @@ class CertificateAuthority:
             The certificates, in the order of `names`.
 
         Raises:
-            InvalidInputError: as `issue`, at the item that caused it; those before it have been yielded.
+            InvalidInputError: an argument that cannot be, at once; or as `issue`, at the item that caused it, when
+                those before it have been yielded.
         """
         import contextvars
         import os
@@ -817,6 +816,9 @@ class CertificateAuthority:
         count = (os.cpu_count() or 1) if workers is None else workers
         check_whole(count, 1, 1024, "workers is a whole number from 1 to 1024")
         moment = check_moment(at)
+        certificates.check_days(days)
+        if isinstance(key, str):
+            check_key_type(key)
         others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         check_callable(progress, "progress is a function of the number issued so far")
         expected = "names is a list with a name, or a list of names, for each certificate"
@@ -826,25 +828,28 @@ class CertificateAuthority:
             hosts = (item,) if isinstance(item, str) else tuple(items_of(item, expected))
             return self.issue(*hosts, key=key, days=days, subject=others, at=moment)
 
-        done = 0
-        pending: deque[Future[Certificate]] = deque()
-        pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
-        try:
-            while True:
-                # In the caller's context: what is noted of shortened lifetimes there is noted for these too.
-                pending.extend(
-                    pool.submit(contextvars.copy_context().run, one, item)
-                    for item in islice(wanted, 4 * count - len(pending))
-                )
-                if not pending:
-                    return
-                certificate = pending.popleft().result()
-                done += 1
-                if progress is not None:
-                    progress(done)
-                yield certificate
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        def issued() -> Iterator[Certificate]:
+            done = 0
+            pending: deque[Future[Certificate]] = deque()
+            pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
+            try:
+                while True:
+                    # In the caller's context: what is noted of shortened lifetimes there is noted for these too.
+                    pending.extend(
+                        pool.submit(contextvars.copy_context().run, one, item)
+                        for item in islice(wanted, 4 * count - len(pending))
+                    )
+                    if not pending:
+                        return
+                    certificate = pending.popleft().result()
+                    done += 1
+                    if progress is not None:
+                        progress(done)
+                    yield certificate
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+        return issued()
 
     def _validity(self, at: dt.datetime, days: int) -> tuple[dt.datetime, dt.datetime]:
         mine = self._certificate
