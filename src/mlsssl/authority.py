@@ -77,10 +77,13 @@ class CertificateAuthority:
         check_type(certificate, Certificate, "a Certificate is needed (CertificateAuthority.load reads a file)")
         key = certificate.private_key
         if key is None:
-            raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")
+            raise InvalidInputError(
+                f"an authority needs its private key, and there is none with {_told(certificate)}; the .pfx or .pem "
+                "that it was saved to has it"
+            )
         if not certificate.is_ca and not _is_old_root(certificate):
             raise InvalidInputError(
-                f"{certificate!r} is no authority: its basicConstraints do not say CA (RFC 5280 section 4.2.1.9)"
+                f"{_told(certificate)} is no authority: its basicConstraints do not say CA (RFC 5280 section 4.2.1.9)"
             )
         if certificate.key_usages and "keyCertSign" not in certificate.key_usages:
             raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
@@ -527,9 +530,10 @@ class CertificateAuthority:
 
         request = requests[0]
         if not isinstance(request, CertificateRequest):
+            hint = "; give each name as an argument of its own" if isinstance(request, (list, tuple, set)) else ""
             raise InvalidInputError(
                 f"a server certificate is issued for names, which are text, or for one CertificateRequest, not for "
-                f"{type(request).__name__}"
+                f"{type(request).__name__}{hint}"
             )
         if len(requests) > 1 or others:
             raise InvalidInputError("issue takes a request alone, or with old=; sign(request, ...) takes more")
@@ -938,6 +942,10 @@ class RenewedAuthority:
     bridge: CertificateAuthority | None = None
     new_with_old: Certificate | None = None
     old_with_new: Certificate | None = None
+
+
+def _told(certificate: Certificate) -> str:
+    return certificate.subject or f"the certificate {certificate.thumbprint}"
 
 
 def _authority_name(common_name: str, others: x509.Name) -> x509.Name:

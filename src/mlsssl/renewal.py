@@ -324,7 +324,7 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
 def check_grace(grace: dt.timedelta) -> None:
     """`InvalidInputError` for what is no time to keep a certificate. Private."""
     if not isinstance(grace, dt.timedelta) or grace < dt.timedelta(0):
-        raise InvalidInputError(f"grace is a timedelta from 0 up, not {shown(grace)}")
+        raise InvalidInputError(f"grace is a timedelta from 0 up, such as timedelta(days=30), not {shown(grace)}")
 
 
 def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:

@@ -181,6 +181,12 @@ def test_a_schedule_takes_the_machine_too(folder: Path) -> None:
     [
         ("stroe list", "mlsssl: there is no command stroe; did you mean store?\nTry 'mlsssl --help'."),
         ("frobnicate", "mlsssl: there is no command frobnicate; there are ca, issue, "),
+        ("help", "mlsssl: there is no command help; did you mean --help?"),
+        ("store help", "mlsssl store: there is no command help; did you mean --help?"),
+        ("version", "mlsssl: there is no command version; did you mean --version?"),
+        ("verify a.pem", "mlsssl: there is no command verify; did you mean check?"),
+        ("schedule install --due", "options of what is scheduled follow it: mlsssl schedule install renew --due ..."),
+        ("schedule install --naem x", "did you mean --name?"),
         ("store lst", "mlsssl store: there is no command lst; did you mean list?\nTry 'mlsssl store --help'."),
         ("store", "mlsssl store: a command is missing: list, add, "),
         (

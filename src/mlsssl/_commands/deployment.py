@@ -173,8 +173,11 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             f"the binding's key comes before the certificate, such as deploy 0.0.0.0:443 {arguments.key}"
         )
     if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
+        named = names_issuer(arguments) and arguments.file is not None and not files.exists(Path(arguments.file))
+        hint = f"; what an issuer is to certify is named by --host {arguments.file}" if named else ""
         raise InvalidInputError(
-            f"deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer ({ISSUERS})"
+            "deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer "
+            f"({ISSUERS}){hint}"
         )
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
     options = with_hooks(given_profile(given_access(given(arguments, *own))))

@@ -242,6 +242,8 @@ class Parser(argparse.ArgumentParser):
         from mlsssl._commands.also_called import commands_for
 
         near = commands_for(name, known) or nearest(name, known)
+        if not near and self._find(f"--{name}"):  # `mlsssl help`, `mlsssl version`
+            near = [f"--{name}"]
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
         self.error(f"there is no command {name}; {hint}")
 
@@ -257,6 +259,8 @@ class Parser(argparse.ArgumentParser):
             known = {one.lstrip("-"): one for one in self._option_string_actions}
             near = " or ".join(known[one] for one in nearest(bare, [*known]))
             hint = hint_for(bare, self.prog, self._actions) or (near and f"; did you mean {near}?")
+            if not hint and self._takes_the_rest:
+                hint = f"; options of what is scheduled follow it: {self.prog} renew {name} ..."
         self.error(f"there is no option {name}{hint}")
 
     def error(self, message: str) -> NoReturn:

@@ -50,6 +50,8 @@ _PHRASES = {
     "make the request here (CertificateRequest.create)": "make the request here (mlsssl request create)",
     "ACME has external_account for it": "ACME has --acme-eab-id and --acme-eab-key for it",
     ", whose bytes to_der() gives": "",
+    "Certificate.load reads a file, Store.find(host=...) looks for a name": "'mlsssl deploy' takes a file, "
+    "'mlsssl store list' shows thumbprints",
     "Store.open('MY')[thumbprint].certificate has it": "'mlsssl store list' shows a store's certificates, "
     "'mlsssl store export MY --out FILE' writes them to a file, and 'mlsssl deploy' takes --thumbprint",
     "CertificateRequest.create(": "create_request(",
