@@ -43,7 +43,10 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("check s.pfx --password env:PW --crl ca.cer", 6, "a revocation list is needed, and this is a certificate"),
     ("show ca.crl.txt", 3, "there is no file ca.crl.txt"),
     ("pvk2pfx -pvk ca.cer -spc ca.cer -pfx o.pfx", 6, "ca.cer with ca.cer: a private key is needed"),
-    ("audit --from ca.cer", 6, "ca.cer: this is no JSON text: it is not in UTF-8, UTF-16 or UTF-32"),
+    ("audit --from ca.cer", 6, "ca.cer: this is no JSON text: it is not in UTF-8, UTF-16 or UTF-32; --from reads what"),
+    (f"ca crl {CA} --out c.crl --reason superseded", 2, "nothing is to be revoked: --revoke FILE|SERIAL"),
+    (f"ca crl {CA} --out c.crl --revoke s.pfx", 2, "give the certificate's file without its key (.cer), or its serial"),
+    (f"ca crl {CA} --out c.crl --revoke {'f' * 40}", 2, "is no serial number but a thumbprint, perhaps; give the"),
     # hosts and ports
     ("check 127.0.0.1:1", 9, "nothing listens on 127.0.0.1:1"),
     ("check a.test:99999", 2, "a port is a number from 1 to 65535"),

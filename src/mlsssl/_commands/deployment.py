@@ -29,7 +29,7 @@ from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.watch import watch
 from mlsssl._machine import files
 from mlsssl._validator.report import Severity
-from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, NotFoundError
+from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict, is_thumbprint
 
 if TYPE_CHECKING:
@@ -451,7 +451,11 @@ def _read_audits(name: str, read: Callable[[bytes], tuple[mlsssl.Audit, ...]]) -
     path = files.path_of(name)
     data = files.read(path)
     with files.naming(path):
-        found = read(data)
+        try:
+            found = read(data)
+        except MalformedDataError as error:
+            hint = "" if read is _from_listing else "; --from reads what 'mlsssl audit --json' printed"
+            raise MalformedDataError(f"{error}{hint}") from None
     return [replace(one, machine=name) for one in found] if read is _from_listing else list(found)
 
 
