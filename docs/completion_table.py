@@ -38,6 +38,7 @@ _BY_METAVAR = {
     "FILE|system": "files|=system",
     "FILE|HOST:PORT|URL": "files|endpoints",
     "DUMP": "files",
+    "REQUEST": "files",
     "FOLDER": "folders",
     "DIR": "folders",
     "KEY": "keys",

@@ -77,10 +77,13 @@ class CertificateAuthority:
         check_type(certificate, Certificate, "a Certificate is needed (CertificateAuthority.load reads a file)")
         key = certificate.private_key
         if key is None:
-            raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")
+            raise InvalidInputError(
+                f"an authority needs its private key, and there is none with {_told(certificate)}; the .pfx or .pem "
+                "that it was saved to has it"
+            )
         if not certificate.is_ca and not _is_old_root(certificate):
             raise InvalidInputError(
-                f"{certificate!r} is no authority: its basicConstraints do not say CA (RFC 5280 section 4.2.1.9)"
+                f"{_told(certificate)} is no authority: its basicConstraints do not say CA (RFC 5280 section 4.2.1.9)"
             )
         if certificate.key_usages and "keyCertSign" not in certificate.key_usages:
             raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
@@ -527,9 +530,10 @@ class CertificateAuthority:
 
         request = requests[0]
         if not isinstance(request, CertificateRequest):
+            hint = "; give each name as an argument of its own" if isinstance(request, (list, tuple, set)) else ""
             raise InvalidInputError(
                 f"a server certificate is issued for names, which are text, or for one CertificateRequest, not for "
-                f"{type(request).__name__}"
+                f"{type(request).__name__}{hint}"
             )
         if len(requests) > 1 or others:
             raise InvalidInputError("issue takes a request alone, or with old=; sign(request, ...) takes more")
@@ -764,9 +768,7 @@ class CertificateAuthority:
         if number is None:
             number = max(least, (moment - _EPOCH) // dt.timedelta(microseconds=1))
         elif isinstance(number, int) and number < least:
-            raise InvalidInputError(
-                f"a list's number is at least {least}, not {number}, for it grows from list to list"
-            )
+            raise InvalidInputError(f"number is at least {least}, not {number}, for it grows from list to list")
         return RevocationList(build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept))
 
     def issue_many(
@@ -808,7 +810,8 @@ class CertificateAuthority:
             The certificates, in the order of `names`.
 
         Raises:
-            InvalidInputError: as `issue`, at the item that caused it; those before it have been yielded.
+            InvalidInputError: an argument that cannot be, at once; or as `issue`, at the item that caused it, when
+                those before it have been yielded.
         """
         import contextvars
         import os
@@ -817,6 +820,9 @@ class CertificateAuthority:
         count = (os.cpu_count() or 1) if workers is None else workers
         check_whole(count, 1, 1024, "workers is a whole number from 1 to 1024")
         moment = check_moment(at)
+        certificates.check_days(days)
+        if isinstance(key, str):
+            check_key_type(key)
         others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         check_callable(progress, "progress is a function of the number issued so far")
         expected = "names is a list with a name, or a list of names, for each certificate"
@@ -826,25 +832,28 @@ class CertificateAuthority:
             hosts = (item,) if isinstance(item, str) else tuple(items_of(item, expected))
             return self.issue(*hosts, key=key, days=days, subject=others, at=moment)
 
-        done = 0
-        pending: deque[Future[Certificate]] = deque()
-        pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
-        try:
-            while True:
-                # In the caller's context: what is noted of shortened lifetimes there is noted for these too.
-                pending.extend(
-                    pool.submit(contextvars.copy_context().run, one, item)
-                    for item in islice(wanted, 4 * count - len(pending))
-                )
-                if not pending:
-                    return
-                certificate = pending.popleft().result()
-                done += 1
-                if progress is not None:
-                    progress(done)
-                yield certificate
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        def issued() -> Iterator[Certificate]:
+            done = 0
+            pending: deque[Future[Certificate]] = deque()
+            pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
+            try:
+                while True:
+                    # In the caller's context: what is noted of shortened lifetimes there is noted for these too.
+                    pending.extend(
+                        pool.submit(contextvars.copy_context().run, one, item)
+                        for item in islice(wanted, 4 * count - len(pending))
+                    )
+                    if not pending:
+                        return
+                    certificate = pending.popleft().result()
+                    done += 1
+                    if progress is not None:
+                        progress(done)
+                    yield certificate
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+        return issued()
 
     def _validity(self, at: dt.datetime, days: int) -> tuple[dt.datetime, dt.datetime]:
         mine = self._certificate
@@ -933,6 +942,10 @@ class RenewedAuthority:
     bridge: CertificateAuthority | None = None
     new_with_old: Certificate | None = None
     old_with_new: Certificate | None = None
+
+
+def _told(certificate: Certificate) -> str:
+    return certificate.subject or f"the certificate {certificate.thumbprint}"
 
 
 def _authority_name(common_name: str, others: x509.Name) -> x509.Name:

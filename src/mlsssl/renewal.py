@@ -14,16 +14,19 @@ from mlsssl._changes.audit_log import former_name
 from mlsssl._deploy.carry_out import carry_out
 from mlsssl._deploy.due import about_late, how_late, said_by
 from mlsssl._deploy.plan import only_plan
-from mlsssl._deploy.request import checked
+from mlsssl._deploy.request import checked, checked_around
 from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import pem
 from mlsssl._formats.keys import key_type_name
 from mlsssl._issue import lifetimes
+from mlsssl._issue.certificates import check_days
 from mlsssl._issue.keys import check_key_type
+from mlsssl._machine.files import path_of
 from mlsssl._messages.arguments import check_callable, items_of
 from mlsssl._messages.foreign_text import clean_logger, shown
 from mlsssl._messages.output import as_dict, as_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
+from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Severity
 from mlsssl.authority import (
     CertificateAuthority,
@@ -323,7 +326,7 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
 def check_grace(grace: dt.timedelta) -> None:
     """`InvalidInputError` for what is no time to keep a certificate. Private."""
     if not isinstance(grace, dt.timedelta) or grace < dt.timedelta(0):
-        raise InvalidInputError(f"grace is a timedelta from 0 up, not {shown(grace)}")
+        raise InvalidInputError(f"grace is a timedelta from 0 up, such as timedelta(days=30), not {shown(grace)}")
 
 
 def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
@@ -586,6 +589,35 @@ def renew_due(
     moment = check_moment(at)
     if trail is not None:
         audit_log = former_name(trail, stacklevel=3)
+    arguments = {
+        "source": issuer,
+        "machine": machine,
+        "key_type": key_type,
+        "reuse_key": False,
+        "days": days,
+        "grace": grace,
+        "everywhere": everywhere,
+        "restart": restart,
+        "profile": profile,
+        "force": force,
+        "verify": verify,
+        "audit_log": audit_log,
+        "key_access": key_access,
+        "hooks": hooks,
+        "after_failure": after_failure,
+        "at": at,
+        "trail": None,
+    }
+    # What cannot be is refused once, whatever is bound or due, not as a failure of each binding.
+    _issuer_of(arguments)
+    arguments |= checked_around(arguments)
+    find_profile(profile)
+    if audit_log is not None:
+        path_of(audit_log)
+    if days is not None:
+        check_days(days)
+    if key_type is not None:
+        check_key_type(key_type)
     keys_given = None if only is None else items_of(only, "only is a list of binding keys")
     wanted = None if keys_given is None else [bound_key(key, machine) for key in keys_given]
     port = existing_port_of(machine)
@@ -594,26 +626,6 @@ def renew_due(
         ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:
             bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
-        arguments = {
-            "source": issuer,
-            "machine": machine,
-            "key_type": key_type,
-            "reuse_key": False,
-            "days": days,
-            "grace": grace,
-            "everywhere": everywhere,
-            "restart": restart,
-            "profile": profile,
-            "force": force,
-            "verify": verify,
-            "audit_log": audit_log,
-            "key_access": key_access,
-            "hooks": hooks,
-            "after_failure": after_failure,
-            "at": at,
-            "trail": None,
-        }
-        _issuer_of(arguments)  # what it cannot be asked for is refused once, not for each binding
         said = said_by(issuer)
         made: dict[Thumbprint, Certificate] = {}
         along: dict[Thumbprint, Renewal] = {}

@@ -128,7 +128,9 @@ def check_store_name(name: str) -> str:
         raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {shown(name)}")
     plain = name.isascii() and name.isprintable()  # as nearly every name is: nothing to look up
     if "\\" in name or not (plain or all(_category(c)[0] != "C" for c in name)):
-        raise InvalidInputError(f"a store name has no backslash and no control characters: {shown(name)}")
+        raise InvalidInputError(
+            f"a store name has no backslash and no control characters: {shown(name)}{thumbprint_hint(name)}"
+        )
     return name
 
 
@@ -174,7 +176,9 @@ class Thumbprint(bytes):
         if isinstance(value, str):
             value = cls._parse(value)
         elif not isinstance(value, (bytes, bytearray, memoryview)):
-            raise InvalidInputError(f"a thumbprint is text or 20 bytes, not {type(value).__name__}")
+            has_one = not isinstance(value, type) and hasattr(value, "thumbprint")
+            hint = "; give its .thumbprint" if has_one else ""
+            raise InvalidInputError(f"a thumbprint is text or 20 bytes, not {type(value).__name__}{hint}")
         if len(value) != 20:
             raise InvalidInputError(f"a thumbprint is the 20 bytes of a SHA-1, not {len(value)} bytes")
         return super().__new__(cls, value)
@@ -191,7 +195,10 @@ class Thumbprint(bytes):
         digits = digits[2:] if digits[:2] in ("0x", "0X") else digits
         wrong = sorted({c for c in digits if c not in "0123456789abcdefABCDEF"})
         if wrong:
-            raise InvalidInputError(f"a thumbprint is 40 hex digits; {shown(text)} has {', '.join(map(repr, wrong))}")
+            # The name of a file, or of a host.
+            hint = "; Certificate.load reads a file, Store.find(host=...) looks for a name" if "." in text else ""
+            said = f"{shown(text)} has {', '.join(map(repr, wrong))}"
+            raise InvalidInputError(f"a thumbprint is 40 hex digits; {said}{hint}")
         if len(digits) != 40:
             hint = "; that is the length of a SHA-256, HTTP.sys wants the SHA-1" if len(digits) == 64 else ""
             raise InvalidInputError(f"a thumbprint is 40 hex digits; {shown(text)} has {len(digits)}{hint}")
@@ -205,3 +212,34 @@ class Thumbprint(bytes):
 
 
 _IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+
+
+def thumbprint_hint(text: str) -> str:
+    """What to say behind an error about a file or a store of this name when it is a thumbprint; empty otherwise."""
+    return "; that is a thumbprint: Store.open('MY')[thumbprint].certificate has it" if is_thumbprint(text) else ""
+
+
+_IN_THE_SNAP_IN = {
+    "personal": "MY",
+    "trusted root certification authorities": "Root",
+    "intermediate certification authorities": "CA",
+    "third-party root certification authorities": "AuthRoot",
+    "web hosting": "WebHosting",
+    "trusted people": "TrustedPeople",
+}
+"""What certlm.msc shows for stores, in English: their names for programs."""
+
+
+def store_hint(name: str) -> str:
+    """What to say behind an error about a store that is not there; empty for a name that says nothing."""
+    meant = _IN_THE_SNAP_IN.get(name.casefold())
+    return thumbprint_hint(name) if meant is None else f"; what Windows' snap-in shows as {name} is the store {meant}"
+
+
+def is_thumbprint(text: str) -> bool:
+    """Whether `Thumbprint` takes this text."""
+    try:
+        Thumbprint(text)
+    except InvalidInputError:
+        return False
+    return True

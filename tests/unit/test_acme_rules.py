@@ -227,6 +227,33 @@ def test_a_rate_limit_is_kept(server: StandIn, make: Callable[..., AcmeIssuer], 
     assert not limit.exists()
 
 
+@pytest.mark.parametrize("kind", ["limit", "failures"])
+def test_what_limits_nothing_any_more_is_forgotten(make: Callable[..., AcmeIssuer], kind: str) -> None:
+    """Names that are ordered no more left their records for ever; what may count still stays, as does a damaged one."""
+    folder = make().state_folder
+    make().issue(request())
+    days = {"old": 61, "counted": 59, "ends": -1}
+    for name, ago in days.items():
+        moment = (now() - dt.timedelta(days=ago)).isoformat()
+        (folder / f"{kind}-{name}.json").write_text(json.dumps({"not_before": moment, "count": 3, "why": "it said so"}))
+    (folder / f"{kind}-undated.json").write_text(json.dumps({"count": 1}))
+    (folder / f"{kind}-damaged.json").write_text("no record")
+    make().issue(request("b.example"))
+    left = {file.stem.partition("-")[2] for file in folder.glob(f"{kind}-*.json")}
+    assert left == {"counted", "ends", "damaged"}
+
+
+def test_a_first_failure_is_dated(server: StandIn, make: Callable[..., AcmeIssuer]) -> None:
+    """Although it may be tried again at once: so that it is forgotten some day."""
+    server.instead["/authorization/"] = lambda _payload: Reply({"status": "invalid"})
+    assert error_of(make(), request()) is not None
+    (record,) = make().state_folder.glob("failures-*.json")
+    assert json.loads(record.read_text())["not_before"] <= now().isoformat()
+    del server.instead["/authorization/"]
+    make().issue(request())
+    assert not record.exists()
+
+
 def test_a_rate_limit_of_the_account(server: StandIn, make: Callable[..., AcmeIssuer]) -> None:
     """Before there is an order: for every name."""
     server.instead["/account"] = lambda _payload: problem("rateLimited", 429, Retry_After="60")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ import pytest
 from mlsssl import Certificate, CertificateAuthority, EmbeddedMachine, InvalidInputError, audit, deploy
 from mlsssl._commands import terminal
 from mlsssl._commands.addresses import endpoint_of, key_of
+from mlsssl._commands.also_called import _ALSO_CALLED
 from mlsssl._commands.remedies import in_commands
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl.cli import OLD_COMMANDS, build_parser, main
@@ -158,7 +160,8 @@ def test_a_command_without_a_machine_takes_none(folder: Path, capsys: pytest.Cap
     for words in (["--machine", "m.sqlite", "show", "a.pem"], ["show", "a.pem", "--machine", "m.sqlite"]):
         code, out, error = told(capsys, *words)
         assert (code, out) == (2, "")
-        assert error == "mlsssl show: there is no option --machine\nTry 'mlsssl show --help'.\n"
+        said = "mlsssl show: there is no option --machine; 'mlsssl show' is about no machine"
+        assert error == f"{said}\nTry 'mlsssl show --help'.\n"
 
 
 def test_a_schedule_takes_the_machine_too(folder: Path) -> None:
@@ -178,6 +181,12 @@ def test_a_schedule_takes_the_machine_too(folder: Path) -> None:
     [
         ("stroe list", "mlsssl: there is no command stroe; did you mean store?\nTry 'mlsssl --help'."),
         ("frobnicate", "mlsssl: there is no command frobnicate; there are ca, issue, "),
+        ("help", "mlsssl: there is no command help; did you mean --help?"),
+        ("store help", "mlsssl store: there is no command help; did you mean --help?"),
+        ("version", "mlsssl: there is no command version; did you mean --version?"),
+        ("verify a.pem", "mlsssl: there is no command verify; did you mean check?"),
+        ("schedule install --due", "options of what is scheduled follow it: mlsssl schedule install renew --due ..."),
+        ("schedule install --naem x", "did you mean --name?"),
         ("store lst", "mlsssl store: there is no command lst; did you mean list?\nTry 'mlsssl store --help'."),
         ("store", "mlsssl store: a command is missing: list, add, "),
         (
@@ -201,7 +210,11 @@ def test_a_schedule_takes_the_machine_too(folder: Path) -> None:
             "store --sotre Root list",
             "there is no option --sotre before the command; options follow it: mlsssl store COMM",
         ),
-        ("store list Root", "mlsssl store list: there is no argument for 'Root' here\nTry 'mlsssl store list --help'."),
+        (
+            "store list Root",
+            "mlsssl store list: there is no argument for 'Root' here; did you mean --store 'Root'?\nTry 'mlsssl store",
+        ),
+        ("binding list Root", "mlsssl binding list: there is no argument for 'Root' here\nTry 'mlsssl binding list"),
         ("show a.pem b.pem c.pem", "mlsssl show: there is no argument for 'b.pem', 'c.pem' here"),
         ("store list --machine", "mlsssl store list: --machine needs a value: FILE\n"),
         ("store list --machine --store Root", "mlsssl store list: --machine needs a value: FILE\n"),
@@ -223,6 +236,100 @@ def test_what_is_mistyped_is_said_with_what_is_near(
     assert code == 2
     if "REMAINDER" not in words and "--machine" not in words.split()[-1:] and "--profile" not in words.split()[-1:]:
         assert said.partition("\n")[0] in json.loads(out)["message"]
+
+
+OTHER_WORDS = {
+    # what one command has, and its neighbour under another name
+    "check a.pem --ca ca.pem": "--trust",
+    "check a.pem --CAfile ca.pem": "--trust",
+    "check a.pem --root=ca.pem": "--trust",
+    "check a.pem --name a.test": "--host",
+    "check a.pem --dns a.test": "--host",
+    "check a.pem --private-key a.key": "--key",
+    "check a.pem --pfx-pass hunter2": None,
+    "check a.pem --pass hunter2": "--password",
+    "check --file a.pem": "FILE",
+    "show --cert a.pem": "FILE",
+    "explain --in a.pfx": "FILE",
+    "issue --host a.test --ca ca.pem": "HOST",
+    "issue --san a.test --ca ca.pem": "HOST",
+    "issue --name a.test --ca ca.pem": "HOST",
+    "issue a.test --issuer ca.pem": "--ca",
+    "issue a.test --ca ca.pem --output a.pem": "--out",
+    "issue a.test --ca ca.pem -o a.pem": "--out",
+    "issue a.test --ca ca.pem --key-type ec-p256": "--key",
+    "issue a.test --ca ca.pem --private-key a.key": None,
+    "issue a.test --ca ca.pem --validity 3": "--days",
+    "issue a.test --ca ca.pem --dry-run": "--plan",
+    "issue a.test --ca ca.pem --cn a.test": "--common-name",
+    "ca create --name Mine": "NAME",
+    "ca create Mine --ca ca.pem": "--issuer",
+    "ca issue-client --cn Alice": "NAME",
+    "request create --dns a.test": "HOST",
+    "request create a.test --private-key a.key": None,
+    "request sign --csr a.csr --ca ca.pem": "REQUEST",
+    "request complete a.cer --ca ca.pem": "--chain",
+    "pfx a.pem --name Web": "--friendly-name",
+    "store remove --thumbprint 00": "THUMBPRINT",
+    "store export --store Root": "STORE",
+    "store grant 00 --user Everyone": "ACCOUNT",
+    "store add a.pem --store-name Root": "--store",
+    "binding add --ipport 0.0.0.0:443": "KEY",
+    "binding add 0.0.0.0:443 --certhash 00": "THUMBPRINT",
+    "binding remove --key 0.0.0.0:443": "KEY",
+    "reservation add --url https://+:443/": "URL",
+    "reservation add https://+:443/ --account Everyone": "--user",
+    "deploy 0.0.0.0:443 --cert a.pem": "FILE",
+    "deploy 0.0.0.0:443 --certhash 00": "--thumbprint",
+    "deploy 0.0.0.0:443 a.pem --root": "--trust-root",
+    "deploy 0.0.0.0:443 --issuer ca.pem": "--ca or --adcs or --acme or --issuer-command",
+    "deploy 0.0.0.0:443 --acme-email a@a.test": "--acme-contact",
+    "deploy 0.0.0.0:443 a.pem --what-if": "--plan",
+    "renew 0.0.0.0:443 --file a.pem": "--certificate",
+    "renew --binding 0.0.0.0:443": "KEY",
+    "cleanup --what-if": "--dry-run",
+    "cleanup --days 3": "--grace",
+    "audit --file a.json": "--from",
+    "revoke --cert a.pem": "FILE",
+    "quickstart --dns a.test": "HOST",
+    "quickstart a.test --out folder": "--keep",
+    "check a.pem --frobnicate": None,
+}
+"""What is typed, and what it should be: an option, an argument without one, or nothing that is sure."""
+
+
+@pytest.mark.parametrize("words", OTHER_WORDS)
+def test_what_is_called_otherwise_here(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    """As other tools or the neighbouring commands call it: told with the right name, or nothing where not sure."""
+    expected = OTHER_WORDS[words]
+    code, out, error = told(capsys, *words.split())
+    assert (code, out) == (2, "")
+    said = error.partition("; ")[2].partition("\n")[0]
+    if expected is None:
+        assert not said
+    elif expected.startswith("--"):
+        assert said == f"did you mean {expected}?"
+    else:
+        assert said.startswith(f"{expected} is given without an option: mlsssl {words.partition(' --')[0].split()[0]}")
+    assert "hunter2" not in error
+
+
+def test_what_others_call_an_option_leads_to_one_that_there_is() -> None:
+    """Each name at the right of the table is one of some command."""
+    known: set[str] = set()
+    parsers: list[argparse.ArgumentParser] = [build_parser()]
+    while parsers:
+        parser = parsers.pop()
+        for action in parser._actions:  # argparse has no public way to ask
+            if isinstance(action, argparse._SubParsersAction):
+                known.update(action.choices)
+                parsers += action.choices.values()
+            elif action.option_strings:
+                kind = action.metavar or ("CHOICE" if action.choices else "TEXT")
+                known.update({action.option_strings[-1], f"{action.option_strings[-1]}={kind}"})
+            else:
+                known.update(str(action.metavar or action.dest).split("|"))
+    assert {one for _, names in _ALSO_CALLED for one in names.split()} <= known
 
 
 # -- URLs ---------------------------------------------------------------------------------------------------------

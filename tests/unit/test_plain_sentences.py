@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import CertificateAuthority, EmbeddedMachine, UrlReservation, cleanup, deploy, renew
-from mlsssl.cli import main
+from mlsssl import CertificateAuthority, CertificateRequest, EmbeddedMachine, UrlReservation, cleanup, deploy, renew
+from mlsssl._commands.parser import binding_key
+from mlsssl.cli import build_parser, main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +43,10 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("check s.pfx --password env:PW --crl ca.cer", 6, "a revocation list is needed, and this is a certificate"),
     ("show ca.crl.txt", 3, "there is no file ca.crl.txt"),
     ("pvk2pfx -pvk ca.cer -spc ca.cer -pfx o.pfx", 6, "ca.cer with ca.cer: a private key is needed"),
-    ("audit --from ca.cer", 6, "ca.cer: this is no JSON text: it is not in UTF-8, UTF-16 or UTF-32"),
+    ("audit --from ca.cer", 6, "ca.cer: this is no JSON text: it is not in UTF-8, UTF-16 or UTF-32; --from reads what"),
+    (f"ca crl {CA} --out c.crl --reason superseded", 2, "nothing is to be revoked: --revoke FILE|SERIAL"),
+    (f"ca crl {CA} --out c.crl --revoke s.pfx", 2, "give the certificate's file without its key (.cer), or its serial"),
+    (f"ca crl {CA} --out c.crl --revoke {'f' * 40}", 2, "is no serial number but a thumbprint, perhaps; give the"),
     # hosts and ports
     ("check 127.0.0.1:1", 9, "nothing listens on 127.0.0.1:1"),
     ("check a.test:99999", 2, "a port is a number from 1 to 65535"),
@@ -55,12 +60,14 @@ MISTAKES: list[tuple[str, int, str]] = [
     (f"issue b.test {CA} --out x.pem --days 1y", 2, "argument --days: a whole number is needed, not '1y'"),
     (f"issue b.test {CA} --out x.pem --country Germany", 2, "--country is a country's two letters, such as DE"),
     ("ca create X --out y.pem --path-length -1", 2, "--path-length is a whole number from 0 to 99, not -1"),
-    (f"ca crl {CA} --out c.crl --number -1", 2, "a list's number is at least 0, not -1"),
+    (f"ca crl {CA} --out c.crl --number -1", 2, "--number is at least 0, not -1"),
     ("cleanup --grace -1", 2, "argument --grace: a number of days from 0 up is needed, not '-1'"),
     ("cleanup --grace 1e300", 2, "argument --grace: a number of days from 0 up is needed"),
     (f"{RENEW} --grace x", 2, "argument --grace: a number of days from 0 up is needed, not 'x'"),
     (f"{RENEW} --fraction 2", 2, "--fraction is a share of the lifetime, above 0 up to 1, not 2.0"),
-    (f"{RENEW} --days 0", 9, "0.0.0.0:443: failed: --days is a whole number from 1 to 36500, not 0"),
+    (f"{RENEW} --days 0", 2, "mlsssl: --days is a whole number from 1 to 36500, not 0"),
+    (f"renew --all --due {CA} --days 0", 2, "mlsssl: --days is a whole number from 1 to 36500, not 0"),
+    (f"issue --names hash.txt {CA} --out folder --no-password --days 0", 2, "mlsssl: --days is a whole number from 1"),
     (f"{DEPLOY} --after true --after-timeout 0", 2, "argument --after-timeout: a number of seconds above 0 is needed"),
     # bindings
     ("binding remove 0.0.0.0:9999", 3, "nothing is bound to 0.0.0.0:9999, nor to any other key of port 9999"),
@@ -75,6 +82,15 @@ MISTAKES: list[tuple[str, int, str]] = [
     (f"{BIND} --option tsl13=no", 2, "there is no 'tsl13'; did you mean tls"),
     (f"{BIND} --option ctl-identifier", 2, "--option takes name=value, such as --option ctl_identifier=VALUE"),
     ("deploy 0.0.0.0:443", 2, "deploy takes one of these: a certificate file, --thumbprint of one in the store"),
+    (f"deploy 0.0.0.0:443 b.test {CA}", 2, "; what an issuer is to certify is named by --host b.test"),
+    ("binding add 0.0.0.0:447", 2, "a binding for 0.0.0.0:447 needs a certificate: the thumbprint of one in a store"),
+    ("binding add 0.0.0.0:447 s.pfx", 2, "; 'mlsssl deploy' takes a file, 'mlsssl store list' shows thumbprints"),
+    ("store remove a.test", 2, "; 'mlsssl deploy' takes a file, 'mlsssl store list' shows thumbprints"),
+    ("store list --store Personal", 3, "; what Windows' snap-in shows as Personal is the store MY"),
+    ("ca create CN=Mine --out y.pem --no-password", 2, "a common name is given without CN= in front, not as 'CN=Mine'"),
+    (f"ca issue-client 'cn = Alice' {CA} --out y.pem --no-password", 2, "is given without CN= in front"),
+    (f"issue b.test,c.test {CA} --out y.pem --no-password", 2, "several names are given one by one, without commas"),
+    ("issue b.test --ca ca.cer --out y.pem --no-password", 2, "; the .pfx or .pem that it was saved to has it"),
     ("deploy s.pfx", 2, "the binding's key comes before the certificate, such as deploy 0.0.0.0:443 s.pfx"),
     ("deploy 0.0.0.0:443 s.pfx --dry-run", 2, "there is no option --dry-run; did you mean --plan?"),
     ("cleanup --plan", 2, "there is no option --plan; did you mean --dry-run?"),
@@ -137,6 +153,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with EmbeddedMachine(folder / "m.sqlite") as machine:
         deploy("0.0.0.0:443", certificate, machine=machine)
         UrlReservation("https://+:443/mls/", user="SYSTEM", machine=machine).add()
+    CertificateRequest.create("a.test", key="ec-p256").save(folder / "r.csr")
     (folder / "hash.txt").write_text(str(certificate.thumbprint), encoding="utf-8")
     return folder
 
@@ -167,6 +184,71 @@ def test_a_mistake_is_told_in_a_plain_sentence(
     assert told
     assert not PYTHON.search(told), told
     assert "secret-22" not in told
+
+
+ACME = "--acme https://acme.test/ --acme-agree-terms"
+OUT_OF_RANGE = {
+    "ca create --days": "ca create X --out y.pem --no-password --days 0",
+    "ca create --path-length": "ca create X --out y.pem --no-password --path-length 100",
+    "ca renew --days": f"ca renew {CA} --out y.pem --bridge-out z.pem --no-password --days 0",
+    "ca issue-client --days": f"ca issue-client Alice {CA} --out y.pem --no-password --days -1",
+    "ca crl --days": f"ca crl {CA} --out c.crl --days 0",
+    "ca crl --number": f"ca crl {CA} --out c.crl --number -1",
+    "issue --days": f"issue b.test {CA} --out y.pem --no-password --days 40000",
+    "request sign --days": f"request sign r.csr {CA} --out y.pem --days 0",
+    "request sign --minimum-rsa-bits": f"request sign r.csr {CA} --out y.pem --minimum-rsa-bits -1",
+    "serve --seconds": "serve --seconds -1",
+    "deploy --adcs-request-id": r"deploy 0.0.0.0:443 --host a.test --adcs 'h\c' --adcs-request-id -1",
+    "renew --adcs-request-id": r"renew 0.0.0.0:443 --adcs 'h\c' --adcs-request-id -1",
+    "deploy --issuer-timeout": "deploy 0.0.0.0:443 --host a.test --issuer-command true --issuer-timeout 0",
+    "renew --issuer-timeout": "renew 0.0.0.0:443 --issuer-command true --issuer-timeout 0",
+    "deploy --acme-timeout": f"deploy 0.0.0.0:443 --host a.test {ACME} --acme-listen :80 --acme-timeout 0",
+    "renew --acme-timeout": f"renew 0.0.0.0:443 {ACME} --acme-listen :80 --acme-timeout nan",
+    "revoke --acme-timeout": f"revoke s.pfx --password env:PW {ACME} --acme-timeout 0",
+    "deploy --acme-dns-wait": f"deploy 0.0.0.0:443 --host a.test {ACME} --acme-dns-hook true --acme-dns-wait -1",
+    "renew --acme-dns-wait": f"renew 0.0.0.0:443 {ACME} --acme-dns-hook true --acme-dns-wait inf",
+    "deploy --after-timeout": f"{DEPLOY} --after true --after-timeout 0",
+    "renew --after-timeout": f"{RENEW} --after true --after-timeout -1",
+    "undo --after-timeout": "undo 0.0.0.0:443 --after true --after-timeout 0",
+    "recover --after-timeout": "recover --after true --after-timeout 0",
+    "renew --days": f"{RENEW} --days 99999999",
+    "renew --grace": f"{RENEW} --grace -1",
+    "renew --fraction": f"{RENEW} --fraction 0",
+    "renew --jitter": f"{RENEW} --jitter 2",
+    "renew --interval": f"renew --all --due {CA} --watch --interval 0",
+    "cleanup --grace": "cleanup --grace -1",
+    "schedule install --every": f"schedule install --every 0 renew --all --due {CA}",
+}
+"""A command line for each option that is a number, with one that cannot be."""
+
+
+def test_the_options_that_are_numbers() -> None:
+    """All are in the table above."""
+    found = set()
+    parsers: list[argparse.ArgumentParser] = [build_parser()]
+    while parsers:
+        parser = parsers.pop()
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+            elif action.type is not None and action.type is not binding_key:
+                found.add(f"{parser.prog.removeprefix('mlsssl ')} {action.option_strings[-1]}")
+    assert found == {*OUT_OF_RANGE}
+
+
+@pytest.mark.parametrize("option", OUT_OF_RANGE)
+def test_a_number_that_cannot_be_is_wrong_usage(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """Exit code 2 wherever it stands, and the message names the option; nothing is written."""
+    monkeypatch.chdir(prepared)
+    monkeypatch.setenv("MLSSSL_MACHINE", "m.sqlite")
+    monkeypatch.setenv("PW", "secret-22")
+    there = {*prepared.iterdir()}
+    assert main(shlex.split(OUT_OF_RANGE[option])) == 2
+    error = capsys.readouterr().err
+    assert option.split()[-1] in error.partition("\n")[0]
+    assert {*prepared.iterdir()} == there
 
 
 def test_words_of_python_are_seen() -> None:

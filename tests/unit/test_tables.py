@@ -112,7 +112,10 @@ def test_facts_stand_behind_their_names() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(1.99, "1"), (-0.01, "-1"), (0.0, "0"), (7, "7"), (True, "yes"), ("", "-"), ((), "-"), ("a\nb", "a\\nb")],
+    [
+        *((1.99, "1"), (-0.01, "-1"), (0.0, "0"), (7, "7"), (True, "yes"), ("", "-"), ((), "-"), ("a\nb", "a\\nb")),
+        ([{"sha_1": "ab", "entries": 0, "next": None}], "sha 1 ab, entries 0, next -"),
+    ],
 )
 def test_a_cell(value: object, shown: str) -> None:
     """Days are whole: a certificate with half a day left has none, one that ended just now is not at 0."""

@@ -44,6 +44,20 @@ def test_a_faultless_chain_has_no_finding_in_private() -> None:
     assert report.path[2].der == ROOT.der()
 
 
+@pytest.mark.parametrize("trust", [[], [root("Other", 9).certificate()]])
+def test_a_root_that_is_not_trusted_is_a_root_still(trust: list[x509.Certificate]) -> None:
+    """In the path and in the words of a finding; what was trusted for it is said by `trusted` alone."""
+    pool = [*POOL, ROOT.certificate()]
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=trust, intermediates=pool, expect_key=False)
+    assert not report.trusted
+    assert [step.role for step in report.path] == ["leaf", "intermediate", "root"]
+    assert [finding.where for finding in report.findings] == ['root "CN=Test Root": trust']
+    assert "  root         CN=Test Root\n" in str(report)
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=trust, intermediates=POOL, expect_key=False)
+    assert [step.role for step in report.path] == ["leaf", "intermediate"]
+    assert [finding.where for finding in report.findings] == ['intermediate "CN=Test Intermediate": issuer']
+
+
 @pytest.mark.parametrize("host", ["other.example.com", "example.com", "a.www.example.com", "10.0.0.1"])
 def test_another_name_is_a_mismatch_that_lists_the_names(host: str) -> None:
     """The failing twin: one error, with the names that the certificate does carry."""

@@ -21,7 +21,7 @@ from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, grou
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import note
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, WrongPasswordError
 from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
     ca = group(commands, "ca", "certification authorities")
     summary = "create a root, or an intermediate under --issuer"
     parser = command(ca, "create", create, summary, library="CertificateAuthority.create")
-    parser.add_argument("name", help="its common name")
+    parser.add_argument("name", metavar="NAME", help="its common name")
     parser.share(*SUBJECT)
     _add_new_key(parser)
     parser.add_argument("--certificate-out", metavar="FILE", help="also write the certificate alone, for clients")
@@ -78,7 +78,7 @@ def add_commands(commands: Commands) -> None:
     summary = "issue a client certificate, with which a person or program shows a server who it is"
     library = "CertificateAuthority.issue_client"
     parser = command(ca, "issue-client", issue_client, summary, *AUTHORITY_OPTIONS, library=library)
-    parser.add_argument("name", help="its common name: whom it is for")
+    parser.add_argument("name", metavar="NAME", help="its common name: whom it is for")
     parser.add_argument("--email", action="append", dest="emails", metavar="ADDRESS", help="may be given again")
     parser.add_argument(
         "--host", action="append", dest="hosts", metavar="NAME", help="of its computer; may be repeated"
@@ -115,7 +115,7 @@ def add_commands(commands: Commands) -> None:
 
     summary = "issue a server certificate, or many"
     parser = command(commands, "issue", issue, summary, *AUTHORITY_OPTIONS, library="CertificateAuthority.issue")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="host names and IP addresses")
+    parser.add_argument("names", nargs="*", metavar="HOST", help="host names and IP addresses")
     parser.add_argument(
         "--names",
         dest="names_file",
@@ -261,6 +261,8 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
         options["previous"], *more = given_lists(arguments.previous)
         if more:
             raise InvalidInputError(f"{arguments.previous} holds {1 + len(more)} lists; give the authority's one")
+    if arguments.reason is not None and not arguments.revoke:
+        raise InvalidInputError("--reason is why --revoke revokes, and nothing is to be revoked: --revoke FILE|SERIAL")
     now = dt.datetime.now(dt.timezone.utc)
     revoked = [(_serial_of(one), now, arguments.reason) for one in arguments.revoke]
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
@@ -278,8 +280,20 @@ def _serial_of(given_as: str) -> int:
     if not files.exists(Path(given_as)):
         digits = given_as.replace(":", "").removeprefix("0x")
         if digits and set(digits) <= set("0123456789abcdefABCDEF"):
+            # A positive number of at most 20 bytes (RFC 5280 section 4.1.2.2) is none.
+            if len(digits) == 40 and digits[0] > "7":
+                raise InvalidInputError(
+                    f"{given_as} is no serial number but a thumbprint, perhaps; give the certificate's file, or its "
+                    "serial number as mlsssl show prints it"
+                )
             return int(digits, 16)
-    return mlsssl.Certificate.load(given_as).serial_number
+    try:
+        return mlsssl.Certificate.load(given_as).serial_number
+    except WrongPasswordError:
+        raise InvalidInputError(
+            f"{given_as} is locked with a password; give the certificate's file without its key (.cer), or its serial "
+            "number"
+        ) from None
 
 
 _OWN = ("ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force", "crl_url")

@@ -36,7 +36,8 @@ def add_commands(commands: Commands) -> None:
         parser = command(bindings, name, run, summary, "--machine")
         parser.share("key", help="0.0.0.0:443, [::]:443, host:443, ccs=443, scopedccs=host:443")
         if run is not remove:
-            parser.add_argument("thumbprint", nargs="?", help="the certificate; none for the two CCS families")
+            summary = "the certificate; none for the two CCS families"
+            parser.add_argument("thumbprint", nargs="?", metavar="THUMBPRINT", help=summary)
             parser.add_argument("--store", help="the LocalMachine store it is in; MY by default")
             parser.share("--option")
         if run is add:

@@ -23,7 +23,7 @@ from mlsssl.errors import (
     UnreadableCertificateError,
     WrongPasswordError,
 )
-from mlsssl.values import Purpose, Strictness
+from mlsssl.values import Purpose, Strictness, is_thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -308,7 +308,8 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
             certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
         except NotFoundError as error:
             suffix = files.path_of(arguments.target).suffix.lower()
-            if not is_file and suffix not in _SUFFIXES and endpoint_of(f"{arguments.target}:443") is not None:
+            might_be_host = suffix not in _SUFFIXES and not is_thumbprint(arguments.target)
+            if not is_file and might_be_host and endpoint_of(f"{arguments.target}:443") is not None:
                 raise NotFoundError(f"{error}; a server is given with its port: {arguments.target}:443") from None
             raise
         report = certificate.check(key_expected=not arguments.no_key, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections import Counter
 from dataclasses import replace
@@ -30,8 +29,8 @@ from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.watch import watch
 from mlsssl._machine import files
 from mlsssl._validator.report import Severity
-from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, NotFoundError
-from mlsssl.values import KeyType, OnConflict
+from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
+from mlsssl.values import KeyType, OnConflict, is_thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -174,8 +173,11 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             f"the binding's key comes before the certificate, such as deploy 0.0.0.0:443 {arguments.key}"
         )
     if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
+        named = names_issuer(arguments) and arguments.file is not None and not files.exists(Path(arguments.file))
+        hint = f"; what an issuer is to certify is named by --host {arguments.file}" if named else ""
         raise InvalidInputError(
-            f"deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer ({ISSUERS})"
+            "deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer "
+            f"({ISSUERS}){hint}"
         )
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
     options = with_hooks(given_profile(given_access(given(arguments, *own))))
@@ -212,9 +214,11 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
     try:
         return load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
     except NotFoundError as error:
-        with contextlib.suppress(InvalidInputError):
+        if is_thumbprint(arguments.file):
             thumbprint = mlsssl.Thumbprint(arguments.file)
-            raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+            raise NotFoundError(
+                f"there is no file {arguments.file}; a thumbprint is given as --thumbprint {thumbprint}"
+            ) from None
         if files.exists(Path(arguments.key)):
             raise NotFoundError(
                 f"{error}; the binding's key comes first: deploy {arguments.file} {arguments.key}"
@@ -447,7 +451,11 @@ def _read_audits(name: str, read: Callable[[bytes], tuple[mlsssl.Audit, ...]]) -
     path = files.path_of(name)
     data = files.read(path)
     with files.naming(path):
-        found = read(data)
+        try:
+            found = read(data)
+        except MalformedDataError as error:
+            hint = "" if read is _from_listing else "; --from reads what 'mlsssl audit --json' printed"
+            raise MalformedDataError(f"{error}{hint}") from None
     return [replace(one, machine=name) for one in found] if read is _from_listing else list(found)
 
 

@@ -159,8 +159,12 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         found, rest = super().parse_known_args(self.ordered(sys.argv[1:] if args is None else args), namespace)
         if rest and self._commands is None:  # options that are not known were refused before
-            told = ", ".join(foreign_text.shown(one) for one in rest if one != "--")
-            self.error(f"there is no argument for {told} here")
+            words = [one for one in rest if one != "--"]
+            told = ", ".join(map(foreign_text.shown, words))
+            # `store export Root` takes it, `store list --store Root` does not.
+            alone = len(words) == 1 and all(action.option_strings for action in self._actions)
+            hint = f"; did you mean --store {foreign_text.shown(words[0])}?" if alone and self._find("--store") else ""
+            self.error(f"there is no argument for {told} here{hint}")
         return found, rest
 
     def ordered(self, words: Sequence[str]) -> list[str]:
@@ -198,7 +202,7 @@ class Parser(argparse.ArgumentParser):
         if commands is None:
             return [*options, *(["--"] if others and not self._takes_the_rest else []), *others]
         if others and others[0] not in commands:
-            self._refuse("command", others[0], [*commands])
+            self._refuse_command(others[0], [*commands])
         if not others and "--help" not in options and self.prog != "mlsssl":
             self.error(f"a command is missing: {', '.join(commands)}")
         return [*options, *others[:1], *behind, *others[1:]]
@@ -222,7 +226,7 @@ class Parser(argparse.ArgumentParser):
             return None
         found = self._find(name)
         if found is None:
-            self._refuse("option", name, [*self._option_string_actions])
+            self._refuse_option(name)
         return found
 
     def _is_option(self, word: str) -> bool:
@@ -234,17 +238,30 @@ class Parser(argparse.ArgumentParser):
         known = self._option_string_actions
         return known.get(name) or known.get(f"--{bare}") or known.get(f"-{bare}")
 
-    def _refuse(self, kind: str, name: str, known: list[str]) -> NoReturn:
-        bare = {one.lstrip("-"): one for one in known}
-        meant = [one for one in _ALSO_CALLED.get(name.lstrip("-"), ()) if one in bare]
-        near = " or ".join(bare[one] for one in meant or nearest(name.lstrip("-"), [*bare]))
-        if kind == "option" and self._commands is not None:
+    def _refuse_command(self, name: str, known: list[str]) -> NoReturn:
+        from mlsssl._commands.also_called import commands_for
+
+        near = commands_for(name, known) or nearest(name, known)
+        if not near and self._find(f"--{name}"):  # `mlsssl help`, `mlsssl version`
+            near = [f"--{name}"]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+        self.error(f"there is no command {name}; {hint}")
+
+    def _refuse_option(self, name: str) -> NoReturn:
+        if self._commands is not None:
             hint = f" before the command; options follow it: {self.prog} COMMAND {name} ..."
-        elif near:
-            hint = f"; did you mean {near}?"
+        elif name == "--machine":
+            hint = f"; '{self.prog}' is about no machine"
         else:
-            hint = f"; there are {', '.join(known)}" if kind == "command" else ""
-        self.error(f"there is no {kind} {name}{hint}")
+            from mlsssl._commands.also_called import hint_for
+
+            bare = name.lstrip("-").lower()
+            known = {one.lstrip("-"): one for one in self._option_string_actions}
+            near = " or ".join(known[one] for one in nearest(bare, [*known]))
+            hint = hint_for(bare, self.prog, self._actions) or (near and f"; did you mean {near}?")
+            if not hint and self._takes_the_rest:
+                hint = f"; options of what is scheduled follow it: {self.prog} renew {name} ..."
+        self.error(f"there is no option {name}{hint}")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {foreign_text.message(message)}\nTry '{self.prog} --help'.")
@@ -267,21 +284,6 @@ class Parser(argparse.ArgumentParser):
                 action.help += " (default: %(default)s)"
         self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
-
-
-_ALSO_CALLED = {
-    "dry-run": ("plan",),
-    "plan": ("dry-run",),
-    "ls": ("list",),
-    "show": ("list",),
-    "delete": ("remove",),
-    "rm": ("remove",),
-    "yes": ("force",),
-    "account": ("user",),
-    "hostname": ("host",),
-    "server": ("host",),
-}
-"""What other tools call some options and commands."""
 
 
 def _value_of(action: argparse.Action) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Add the parser of this module's command."""
     parser = command(commands, "quickstart", quickstart, "the whole procedure, shown on this computer")
-    parser.add_argument("name", metavar="NAME", help="the server's name, such as server-name.com")
+    parser.add_argument("name", metavar="HOST", help="the server's name, such as server-name.com")
     parser.add_argument("--keep", metavar="DIR", help="keep the files in this folder")
     parser.add_argument("--key", choices=get_args(KeyType), help="type of the server's key; rsa-2048 by default")
     parser.share(*SUBJECT)

@@ -50,6 +50,10 @@ _PHRASES = {
     "make the request here (CertificateRequest.create)": "make the request here (mlsssl request create)",
     "ACME has external_account for it": "ACME has --acme-eab-id and --acme-eab-key for it",
     ", whose bytes to_der() gives": "",
+    "Certificate.load reads a file, Store.find(host=...) looks for a name": "'mlsssl deploy' takes a file, "
+    "'mlsssl store list' shows thumbprints",
+    "Store.open('MY')[thumbprint].certificate has it": "'mlsssl store list' shows a store's certificates, "
+    "'mlsssl store export MY --out FILE' writes them to a file, and 'mlsssl deploy' takes --thumbprint",
     "CertificateRequest.create(": "create_request(",
     "(MLSSSL_MACHINE, EmbeddedMachine(path))": "(MLSSSL_MACHINE, or --machine FILE)",
     "; Windows makes one when it is first opened with create=True": "",
@@ -57,6 +61,7 @@ _PHRASES = {
     "give it longer (timeout)": "give it longer (--acme-timeout)",
     "password_env names a variable with it": "--after-password env:NAME, of a variable that has it",
     "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
+    "wait is a number of seconds": "--acme-dns-wait is a number of seconds",
     "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
     "--acme-dns-hook (dns-01) or --acme-tls-alpn (tls-alpn-01)",
     "let that one serve a folder (WebrootChallenge), or share HTTP.sys' port with it (HttpSysChallenge)": "let that "
@@ -70,7 +75,7 @@ _QUOTES = "\"'"
 _NAME = r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b(?!: )"
 
 # The arguments with which errors about their values begin.
-_SUBJECT = r"^(?:days|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )"
+_SUBJECT = r"^(?:days|number|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )"
 _NONE = r"(?<= is )None or |, or None(?=[;,]|$)"
 
 

@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
         "--force",
         library="CertificateRequest.create",
     )
-    parser.add_argument("hosts", nargs="*", metavar="NAME", help="host names and IP addresses; or --for-binding")
+    parser.add_argument("hosts", nargs="*", metavar="HOST", help="host names and IP addresses; or --for-binding")
     parser.add_argument(
         "--for-binding", metavar="KEY", help="instead of names: a renewal of what is bound there, names and subject"
     )
@@ -68,7 +68,7 @@ def add_commands(commands: Commands) -> None:
         "--force",
         library="CertificateAuthority.sign",
     )
-    parser.share("file", help="the request; - for standard input")
+    parser.share("file", metavar="REQUEST", help="its file; - for standard input")
     parser.add_argument(
         "--out", metavar="FILE", help="the certificate; standard output, as PEM with its chain, if not given"
     )

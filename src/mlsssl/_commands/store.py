@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
     command(stores, "add", add, "add a certificate with its key and chain", *new, "--key")
     command(stores, "import", import_pfx, "import a PFX as the wizard does", *new)
     parser = command(stores, "remove", remove, "remove a certificate and its key")
-    parser.add_argument("thumbprint")
+    parser.add_argument("thumbprint", metavar="THUMBPRINT")
     parser.add_argument("--keep-key", action="store_true", help="leave the private key on the machine")
     parser.share("--force", help="also when a binding uses it or a pending change needs it")
     command(stores, "crls", list_crls, "list a store's revocation lists")

@@ -103,32 +103,21 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         raise InvalidInputError(f"on_conflict is one of {', '.join(_ON_CONFLICT)}, not {shown(on_conflict)}")
     if on_conflict == "replace-if-same-app" and app_id is None:
         raise InvalidInputError("on_conflict='replace-if-same-app' needs the app_id to compare with")
-    restart = tuple(items_of(given.get("restart", ()), "restart is a list of service names, such as ['W3SVC']"))
-    for service in restart:
-        check_type(service, str, "a service name is text")
+    around = checked_around(given)
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
-    access = given.get("key_access", ())
+    access = around["key_access"]
     if access != "keep":
-        expected = "key_access is a list of accounts, such as ['NETWORK SERVICE'], or 'keep'"
         # Looked up before anything is ordered or done, so that a typing error costs nothing.
-        wanted = [check_account(one) for one in items_of(access, expected)]
-        access = tuple(map(port_of(given.get("machine")).account, wanted)) if wanted else ()
+        access = tuple(map(port_of(given.get("machine")).account, access)) if access else ()
     at, file = given.get("at"), given.get("audit_log")
     if arguments.get("trail") is not None:
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
     if file is not None:
         file = audit_log.check(file)
-    hooks, after_failure = given.get("hooks", ()), given.get("after_failure", "report")
-    if hooks != () or after_failure != "report":  # who has no steps does without their module
-        from mlsssl.hooks import AfterFailure, checked_hooks
-
-        hooks = checked_hooks(hooks)
-        if after_failure not in get_args(AfterFailure):
-            raise InvalidInputError(f"after_failure is report or undo, not {shown(after_failure)}")
     reserve = _reservation(key, given.get("reserve"), given.get("user"), given.get("machine"))
     given.update(
-        hooks=hooks,
+        hooks=around["hooks"],
         key=key,
         reserve=reserve,
         user=None,  # the reservation says it
@@ -136,12 +125,34 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         app_id=None if app_id is None else application_id(app_id),
         options=options if options is None or callable(options) else check_options(options),
         friendly_name=check_friendly_name(given.get("friendly_name")),
-        restart=restart,
+        restart=around["restart"],
         key_access=access,
         audit_log=file,
         at=None if at is None else check_moment(at),
     )
     return Request(**given)
+
+
+def checked_around(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for what is done around a change, as a `Request` has them, but that accounts are names still.
+
+    `InvalidInputError` for one that cannot be whatever the machine has; no machine is asked.
+    """
+    restart = tuple(items_of(arguments.get("restart", ()), "restart is a list of service names, such as ['W3SVC']"))
+    for service in restart:
+        check_type(service, str, "a service name is text")
+    access = arguments.get("key_access", ())
+    if access != "keep":
+        expected = "key_access is a list of accounts, such as ['NETWORK SERVICE'], or 'keep'"
+        access = tuple(check_account(one) for one in items_of(access, expected))
+    hooks, after_failure = arguments.get("hooks", ()), arguments.get("after_failure", "report")
+    if hooks != () or after_failure != "report":  # who has no steps does without their module
+        from mlsssl.hooks import AfterFailure, checked_hooks
+
+        hooks = checked_hooks(hooks)
+        if after_failure not in get_args(AfterFailure):
+            raise InvalidInputError(f"after_failure is report or undo, not {shown(after_failure)}")
+    return {"restart": restart, "key_access": access, "hooks": hooks}
 
 
 def _reservation(key: BindingKey, reserve: object, user: object, machine: HasPort | None) -> UrlReservation | None:

@@ -20,7 +20,7 @@ from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._machine.user_folder import MACHINE_FILE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
-from mlsssl.values import check_location, check_store_name
+from mlsssl.values import check_location, check_store_name, store_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -148,7 +148,8 @@ class EmbeddedPort:
         if number is None:
             if not create:
                 known = ", ".join(self.store_names(location))
-                raise StoreNotFoundError(f"there is no store {location}\\{name}; there are: {known}")
+                hint = store_hint(name)
+                raise StoreNotFoundError(f"there is no store {location}\\{name}{hint or f'; there are: {known}'}")
             self._database.query(
                 "INSERT OR IGNORE INTO stores (location, name, folded) VALUES (?, ?, ?)", (location, name, folded(name))
             )  # ignored: somebody was faster

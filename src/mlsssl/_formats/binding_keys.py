@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import set_attributes
+from mlsssl.values import is_thumbprint, set_attributes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,6 +51,8 @@ def _check_port(port: int) -> int:
 
 def _parse_port(text: str, whole: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        if is_thumbprint(whole):
+            raise InvalidInputError(f"{shown(whole)} is a thumbprint; a binding is named by its key: '0.0.0.0:443'")
         raise InvalidInputError(f"{shown(whole)} has no port: write it as host:port, for example '0.0.0.0:443'")
     return _check_port(int(text))
 

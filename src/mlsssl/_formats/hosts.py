@@ -102,6 +102,8 @@ def _explain(text: str, name: str, problem: str) -> str:
         return f"{shown(text)}: a wildcard is the whole first label, as in *.example.com (RFC 9525 section 6.3)"
     if ":" in text or "/" in text:
         return f"{shown(text)} is not a DNS name; give the host alone, without scheme, port or path"
+    if "," in text:
+        return f"{shown(text)} is not a DNS name; several names are given one by one, without commas"
     return f"{shown(text)}: the label {shown(label)} may have letters, digits and inner hyphens only"
 
 

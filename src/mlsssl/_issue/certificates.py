@@ -242,6 +242,11 @@ def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.t
         raise InvalidInputError(f"{what} lies before 1950, where the dates of certificates begin: {moment}")
 
 
+def check_days(days: int) -> int:
+    """Return `days` if a certificate may be valid for so many; `InvalidInputError` otherwise."""
+    return check_whole(days, 1, 36_500, "days is a whole number from 1 to 36500")
+
+
 def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None) -> tuple[dt.datetime, dt.datetime]:
     """First and last second of validity: from an hour before `at`, for `days` days of 86,400 seconds, inclusive.
 
@@ -251,7 +256,7 @@ def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None)
     `InvalidInputError` when `at` is naive, or `days` is not 1 to 36,500 or leaves the calendar.
     """
     check_encodable(at, "at", room=_BACKDATED)
-    check_whole(days, 1, 36_500, "days is a whole number from 1 to 36500")
+    check_days(days)
     try:
         start = at.astimezone(dt.timezone.utc).replace(microsecond=0) - _BACKDATED
         if earliest is not None and start < earliest <= at:

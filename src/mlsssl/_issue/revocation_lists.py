@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from mlsssl._formats.crl import is_signed_by
 from mlsssl._formats.foreign import public_key_of, read
 from mlsssl._formats.pem import find_extension
-from mlsssl._issue.certificates import authority_key_identifier, check_encodable
+from mlsssl._issue.certificates import authority_key_identifier, check_days, check_encodable
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -47,8 +47,8 @@ def build_crl(
         InvalidInputError: an argument out of its range, a serial number twice, or an authority that may not sign.
     """
     check_encodable(at, "at")
-    check_whole(number, 0, 2**159 - 1, "a CRL number is a number from 0 to 2^159 - 1")
-    check_whole(days, 1, 36_500, "a list is current for 1 to 36500 days")
+    check_whole(number, 0, 2**159 - 1, "number is a whole number from 0 to 2^159 - 1")
+    check_days(days)
     _check_issuer(issuer, key)
     begin = at.astimezone(timezone.utc).replace(microsecond=0)
     if begin > _LAST - timedelta(days=days):

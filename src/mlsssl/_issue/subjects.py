@@ -72,6 +72,8 @@ def named(common_name: str, others: x509.Name = EMPTY) -> x509.Name:
     """
     if not isinstance(common_name, str) or len(common_name) > _LIMIT:
         raise InvalidInputError(f"a common name has at most {_LIMIT} characters (RFC 5280), not {shown(common_name)}")
+    if re.match(r"\s*CN\s*=", common_name, re.IGNORECASE):  # as MakeCert's -n has it; it would be CN=CN\3d... here
+        raise InvalidInputError(f"a common name is given without CN= in front, not as {shown(common_name)}")
     wanted = make_attribute(NameOID.COMMON_NAME, common_name, "a common name") if common_name else None
     parts = []
     for part in others.rdns:

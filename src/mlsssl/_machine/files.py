@@ -276,7 +276,7 @@ class translated:  # noqa: N801 -- used as a function; as a generator it would t
         function, path, right = self._function, self._path, self._right
         if isinstance(error, FileNotFoundError):
             if right == "read":
-                return NotFoundError(f"there is no file {path}")
+                return NotFoundError(f"there is no file {path}{_thumbprint_hint(path)}")
             return NotFoundError(f"there is no folder {path.parent}; make it first")
         # What Windows answers for a folder is the second.
         is_refused = isinstance(error, PermissionError)
@@ -299,13 +299,20 @@ def unnamed(function: str, path: Path, error: OSError | ValueError) -> MlssslErr
         )
     if not isinstance(error, OSError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
         # ValueError: a NUL in the path. Windows answers EINVAL for characters that no path may have.
-        return InvalidInputError(f"{str(path)!r} cannot be the path of a file: {system_reason(error)}")
+        hint = _thumbprint_hint(path)  # on Windows none has colons
+        return InvalidInputError(f"{str(path)!r} cannot be the path of a file: {system_reason(error)}{hint}")
     if error.errno == errno.ENOTDIR:
         return NotFoundError(f"there is no {path}: a file stands where a folder should")
     if error.errno == errno.EROFS:
         return AccessDeniedError(f"{path} is on a read-only file system", right="write")
     name = errno.errorcode.get(error.errno or 0, "")
     return NativeError(function, error.errno or 0, name, f"{path}: {system_reason(error)}")
+
+
+def _thumbprint_hint(path: Path) -> str:
+    from mlsssl.values import thumbprint_hint  # for messages only
+
+    return thumbprint_hint(path.name)
 
 
 def user_data_folder() -> Path:

@@ -225,7 +225,9 @@ class BindingRecord:
     def __post_init__(self) -> None:
         if self.key.family.has_certificate:
             if self.thumbprint is None:
-                raise InvalidInputError(f"a binding for {self.key} needs a certificate")
+                raise InvalidInputError(
+                    f"a binding for {self.key} needs a certificate: the thumbprint of one in a store"
+                )
             if self.store_name is None and self.key.family is BindingFamily.HOSTNAME_PORT:
                 # `netsh http add sslcert help`: certstorename is required for hostnameport.
                 raise InvalidInputError(f"a binding for {self.key} needs a store name, usually 'MY'")

@@ -85,7 +85,8 @@ def check_number(value: float, lowest: float, highest: float, expected: str, *, 
 
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:
-    """Those of the known names that may be meant by a mistyped one: at most two, or those that begin with it."""
+    """Those of the known names that may be meant by a mistyped one: at most two, or one cut short or with more."""
     from difflib import get_close_matches  # for messages only
 
-    return get_close_matches(name, known, 2, 0.7) or [one for one in known if name and one.startswith(name)]
+    near = get_close_matches(name, known, 2, 0.7) or [one for one in known if name and one.startswith(name)]
+    return near or [one for one in known if name.startswith(f"{one}-")]

@@ -118,7 +118,11 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return str(math.floor(value))
-    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)) or _NOTHING
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {cell(one)}" for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        value = ", ".join(cell(one) if isinstance(one, dict) else str(one) for one in value)
+    return printable(str(value)) or _NOTHING
 
 
 def display_width(text: str) -> int:

@@ -56,9 +56,14 @@ def anchors_of(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> Roots
         return None
     if isinstance(trust, str):
         if trust != "system":
-            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
+            raise InvalidInputError(
+                f"trust is a list of authorities, 'system' or None, not {shown(trust)}; for a file: "
+                "trust=[Certificate.load(...)]"
+            )
         return ["system"]
     expected = "trust is a list of authorities or certificates, 'system' or None"
+    if hasattr(trust, "certificate") or hasattr(trust, "to_cryptography"):
+        raise InvalidInputError(f"{expected}, not {type(trust).__name__} alone; put it into a list")
     return ["system" if anchor == "system" else pem.x509_of(anchor) for anchor in items_of(trust, expected)]
 
 

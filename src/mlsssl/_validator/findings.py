@@ -64,8 +64,13 @@ def machine_finding(
     return make_finding(rule, severity or fixed, where, found, expected=expected, remedy=remedy)
 
 
+def role_in_words(view: View, role: str) -> str:
+    """What a certificate is called that has this role in the path: a root that is not trusted is a root still."""
+    return "root" if role == "intermediate" and view.is_root else role
+
+
 class Emitter:
-    """Collects the findings about one certificate, which is a `"leaf"`, an `"intermediate"` or a `"root"`."""
+    """Collects the findings about one certificate: the `"leaf"`, an `"intermediate"`, or the anchor, a `"root"`."""
 
     __slots__ = ("_counts", "_role", "_view", "findings", "profile")
 
@@ -118,7 +123,8 @@ class Emitter:
             found = f"{found[:_LONGEST_FOUND]} (more of the same are left out)"
         elif len(found) > _LONGEST_FOUND:
             found = f"{found[:_LONGEST_FOUND]}…"
-        label = self._role if self._role == "leaf" else f'{self._role} "{view.subject_text}"'
+        role = role_in_words(view, self._role)
+        label = role if role == "leaf" else f'{role} "{view.subject_text}"'
         self.findings.append(
             make_finding(
                 rule,
@@ -126,7 +132,7 @@ class Emitter:
                 f"{label}: {part}",
                 found,
                 expected=expected,
-                remedy=remedy or (ISSUER_REMEDIES.get(self._role) if rule.reissues else None),
+                remedy=remedy or (ISSUER_REMEDIES.get(role) if rule.reissues else None),
                 standard=standard,
                 refused_by=tuple(client for client, refuses in known.items() if refuses),
                 taken_by=tuple(client for client, refuses in known.items() if not refuses),

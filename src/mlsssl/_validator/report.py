@@ -93,7 +93,8 @@ class PathStep:
     """One certificate of the path that was found.
 
     Attributes:
-        role: `"leaf"`, `"intermediate"` or `"root"` (the trust anchor, whether or not it is self-signed).
+        role: `"leaf"`, `"intermediate"` or `"root"`: the trust anchor, whether or not it is self-signed, or a
+            self-signed authority that is not trusted (`Report.trusted` is False then).
         subject: Its subject as RFC 4514 text, or a stand-in when the name cannot be read.
         der: The certificate itself.
     """

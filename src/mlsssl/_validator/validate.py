@@ -17,7 +17,7 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.clients import BESIDES_CLIENTS
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
-from mlsssl._validator.findings import Emitter, machine_finding
+from mlsssl._validator.findings import Emitter, machine_finding, role_in_words
 from mlsssl._validator.leaf import Names, check_host, check_leaf
 from mlsssl._validator.path import (
     PathResult,
@@ -432,6 +432,7 @@ def _steps(found: PathResult) -> tuple[PathStep, ...]:
     last, role = found.path[-1], "leaf"
     for view in found.path:
         if steps:
-            role = "root" if view is last and found.trusted else "intermediate"
+            anchor = view is last and found.trusted
+            role = role_in_words(view, "root" if anchor else "intermediate")
         steps.append(PathStep(role=role, subject=view.subject_text, der=view.der))
     return tuple(steps)

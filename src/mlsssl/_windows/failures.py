@@ -24,6 +24,7 @@ from mlsssl.errors import (
     ServiceNotFoundError,
     StoreNotFoundError,
 )
+from mlsssl.values import store_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,9 +167,9 @@ def crypto_failure(function: str, code: int, hint: str = "", *, store: str | Non
             right="administrator",
         )
     elif store is not None and code == ERROR_FILE_NOT_FOUND:
-        error = StoreNotFoundError(
-            f"there is no store {store} on this computer; Windows makes one when it is first opened with create=True"
-        )
+        hint = store_hint(store.rpartition("\\")[2])
+        hint = hint or "; Windows makes one when it is first opened with create=True"
+        error = StoreNotFoundError(f"there is no store {store} on this computer{hint}")
     if error is not cause:
         error.__cause__ = cause
     return error

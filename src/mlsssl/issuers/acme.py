@@ -433,11 +433,10 @@ class AcmeIssuer:
 
         record = f"failures-{names_digest(identifiers)}"
         count = _count(state.read(record)) + 1
-        found: dict[str, Any] = {"count": count, "why": f"{count} orders in a row have failed, the last one so: {why}"}
-        if count > _FREE_FAILURES:
-            wait = _growing(_AFTER_FAILURES, count - _FREE_FAILURES)
-            found["not_before"] = (_now() + dt.timedelta(seconds=wait)).isoformat()
-        state.write(record, found)
+        wait = _growing(_AFTER_FAILURES, count - _FREE_FAILURES) if count > _FREE_FAILURES else 0.0
+        until = _now() + dt.timedelta(seconds=wait)
+        why = f"{count} orders in a row have failed, the last one so: {why}"
+        state.write(record, {"not_before": until.isoformat(), "count": count, "why": why})
 
     def _note_issuer(self, state: State, made: Certificate) -> None:
         from mlsssl.issuers._acme import chains

@@ -515,7 +515,12 @@ def forget_answer(state: State, certificate: Certificate) -> None:
 
 
 def sweep(state: State, mine: str, solvers: Sequence[ChallengeSolver], tell: Callable[[str], None]) -> None:
-    """Forget orders of other requests that are over, and take away what was presented for them."""
+    """Forget orders of other requests that are over, and take away what was presented for them; and old back-offs.
+
+    A set of names that is ordered no more, since a name was added say, would keep its limit and its failures for ever.
+    """
+    for kind in ("limit", "failures"):
+        state.forget_past(kind, "not_before", now=_now())
     for name in state.names("order"):
         if name == mine or not _is_over(state.read(name)):
             continue

@@ -39,7 +39,7 @@ def renewal_time(
     if again is None or now >= again:
         record = _asked(record, identifier, client(), now)
         state.write(name, record)
-        _forget_others(state, name, now)
+        state.forget_past("renewal", "again", now=now, but=name)  # of certificates that nobody asks about any more
     start, end = moment(record.get("start")), moment(record.get("end"))
     if start is None or end is None:
         return None
@@ -68,11 +68,3 @@ def _asked(record: dict[str, Any], identifier: str, client: Client, now: dt.date
         pass  # what it said before stands
     wait = min(_LONGEST, max(_SHORTEST, wait))
     return {**record, "again": (now + dt.timedelta(seconds=wait)).isoformat()}
-
-
-def _forget_others(state: State, name: str, now: dt.datetime) -> None:
-    """Records of certificates that nobody has asked about for a long time."""
-    for other in state.names("renewal"):
-        again = moment(state.read(other).get("again"))
-        if other != name and (again is None or now - again > dt.timedelta(days=60)):
-            state.remove(other)

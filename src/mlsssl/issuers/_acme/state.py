@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _LIMIT = 1024 * 1024
 
+_LONG = dt.timedelta(days=60)
+"""After it nothing is counted on from a record: no back-off and no time to ask again is longer than 30 days."""
+
 
 class State:
     """The files of one account at one directory; the folder is made for this user only (0700, files 0600).
@@ -60,6 +63,17 @@ class State:
     def names(self, kind: str) -> list[str]:
         """The names of this kind that something is kept under."""
         return sorted(path.stem for path in self.folder.glob(f"{kind}-*.json"))
+
+    def forget_past(self, kind: str, field: str, *, now: dt.datetime, but: str = "") -> None:
+        """Remove the records of this kind whose moment in `field` is missing or long past; the one named `but` stays.
+
+        A damaged one stays too: the next who needs it is told so.
+        """
+        for name in self.names(kind):
+            with contextlib.suppress(MalformedDataError):
+                until = moment(self.read(name).get(field))
+                if name != but and (until is None or now - until > _LONG):
+                    self.remove(name)
 
     @contextlib.contextmanager
     def locked(self, name: str, *, timeout: float) -> Iterator[None]:
