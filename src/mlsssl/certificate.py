@@ -988,7 +988,7 @@ def _common_name(name: x509.Name) -> str | None:
 
 def certificates_in(data: bytes, password: str | None = None) -> tuple[Certificate, ...]:
     """Every certificate in these bytes, as `Certificate.load_all` says; errors too. Private."""
-    found = contents.read_contents(data, password, WorkBudget())
+    found = contents.read_contents(data, password, WorkBudget(), exact_order=True)
     if not found.certificates:
         raise MalformedDataError("there is a private key, but no certificate")
     owners = {keys.spki(one.key.public_key()): contents.usable(one.key) for one in found.private_keys}

@@ -27,6 +27,7 @@ from mlsssl._formats.pkcs12.structure import (
     read_structure,
 )
 from mlsssl._formats.pkcs12.write import serialize_pfx
+from mlsssl.certificate import certificates_in
 from mlsssl.errors import MlssslError
 
 if TYPE_CHECKING:
@@ -298,3 +299,10 @@ def test_the_localkeyids_that_programs_write(monkeypatch: pytest.MonkeyPatch, ke
         with monkeypatch.context() as patch:
             patch.setattr("mlsssl._formats.pkcs12.encryption.pkcs12_kdf", None)
             assert _outcome(_quickly, data) == slowly
+
+
+@pytest.mark.parametrize("key_first", [True, False])
+def test_all_certificates_are_given_in_the_order_of_the_file(key_first: bool) -> None:
+    """OpenSSL tells the certificate of a key apart from the others, and not where it stood."""
+    data = _pfx([ROOT_BAG, LEAF_BAG], key_first=key_first)
+    assert [one.common_name for one in certificates_in(data, "secret")] == ["Root", "www.example.com"]

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class Contents:
-    """What was read, in the order of the file; `unread`: why other private keys could not be, for `choose`."""
+    """What was read, in the order of the file; `unread`: why other private keys could not be, for `choose`.
 
-    __slots__ = ("certificates", "private_keys", "unread")
+    A PFX is read faster where the certificate of its key may come first (`exact_order=False`).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("certificates", "exact_order", "private_keys", "unread")
+
+    def __init__(self, *, exact_order: bool = False) -> None:
+        self.exact_order = exact_order
         self.certificates: list[HeldCertificate] = []
         self.private_keys: list[HeldKey] = []
         self.unread: list[MlssslError] = []
@@ -35,8 +39,12 @@ class Contents:
         return choose(self.certificates, self.private_keys, alias=alias, unread=self.unread)
 
 
-def read_contents(data: bytes, password: str | None, budget: WorkBudget, *, needed: Kind | None = None) -> Contents:
+def read_contents(
+    data: bytes, password: str | None, budget: WorkBudget, *, needed: Kind | None = None, exact_order: bool = False
+) -> Contents:
     """All certificates and private keys, paid for from the budget; requests, revocation lists and so on are left out.
+
+    `exact_order` is as in `Contents`.
 
     Raises:
         WrongPasswordError: a PFX does not open.
@@ -47,7 +55,8 @@ def read_contents(data: bytes, password: str | None, budget: WorkBudget, *, need
     recognised = recognise(data)
     if needed is not None:
         of_kinds(recognised, needed)
-    contents = _read([item for item in recognised.items if item.kind in _READERS], password, budget)
+    readable = [item for item in recognised.items if item.kind in _READERS]
+    contents = _read(readable, password, budget, exact_order=exact_order)
     if not contents.certificates and not contents.private_keys and not contents.unread:
         raise MalformedDataError(f"a certificate is needed, and this is {recognised}")
     return contents
@@ -78,8 +87,8 @@ def read_private_key(data: bytes, password: str | None, budget: WorkBudget | Non
     return usable(found[0].key)
 
 
-def _read(items: Sequence[Item], password: str | None, budget: WorkBudget) -> Contents:
-    contents = Contents()
+def _read(items: Sequence[Item], password: str | None, budget: WorkBudget, *, exact_order: bool = False) -> Contents:
+    contents = Contents(exact_order=exact_order)
     for item in items:
         item.check_end()
         _READERS[item.kind](item, password, budget, contents)
@@ -100,7 +109,8 @@ def _read_pkcs7(item: Item, _password: str | None, _budget: WorkBudget, contents
 def _read_pfx(item: Item, password: str | None, budget: WorkBudget, contents: Contents) -> None:
     from mlsssl._formats.pkcs12 import read
 
-    certificates, private_keys, unread = read.load_held(item.data, password, budget)
+    exact_order = contents.exact_order
+    certificates, private_keys, unread = read.load_held(item.data, password, budget, exact_order=exact_order)
     contents.certificates += certificates
     contents.private_keys += private_keys
     contents.unread += unread

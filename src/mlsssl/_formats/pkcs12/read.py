@@ -74,13 +74,16 @@ Held: TypeAlias = "tuple[list[HeldCertificate], list[HeldKey], list[MlssslError]
 """The certificates and keys of a PFX in its order, and why other keys could not be read: for `choose`."""
 
 
-def load_held(data: bytes, password: str | None, budget: WorkBudget) -> Held:
-    """What a PFX holds; arguments and errors as `load_pfx`, but nothing is chosen."""
+def load_held(data: bytes, password: str | None, budget: WorkBudget, *, exact_order: bool = False) -> Held:
+    """What a PFX holds; arguments and errors as `load_pfx`, but nothing is chosen.
+
+    Unless `exact_order` is wanted, the certificate of the key may come before those that stand before it in the file.
+    """
     encryption.check_password(password)
     structure = read_structure(data)
     visible = _key_for_openssl(structure)
     if visible is not None and password:
-        held = _load_quickly(data, structure, visible, password, budget)
+        held = _load_quickly(data, structure, visible, password, budget, exact_order=exact_order)
         if held is not None:
             return held
     return holdings(structure, open_safes(structure, password, budget), password, budget)
@@ -98,7 +101,9 @@ def _key_for_openssl(structure: Structure) -> Bag | None:
     return visible[0] if helps and len(visible) == 1 and structure.mac is not None else None
 
 
-def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> Held | None:
+def _load_quickly(
+    data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget, *, exact_order: bool
+) -> Held | None:
     """What `load_held` gives, by OpenSSL; None when it does not help after all, for any reason."""
     parts = [safe.encryption for safe in structure.safes if safe.encryption]
     mac = structure.mac
@@ -107,7 +112,7 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
     if bag.encryption:
         costs.append((bag.encryption.outside(PKCS12_CRYPTOGRAPHY), bag.encryption))
     budget.foresee(costs)
-    if is_small_alone(structure, bag):
+    if not exact_order and is_small_alone(structure, bag):
         return _load_small(data, structure, bag, password, budget)
     if not mac.fits(structure.authenticated, password, budget):
         raise _wrong(password)
@@ -125,6 +130,8 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
 
 def _load_small(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> Held | None:
     """The same for a small key beside one encrypted part: OpenSSL reads both and, where it may, checks the MAC.
+
+    It tells which certificate is the key's, and not where among the others that stands.
 
     For the MAC it needs the file as it is. Where the key comes first in that, one call does it. A key hidden in a part
     that comes first it would decrypt, with rounds for minutes if the file says so: that part it sees by itself before.

@@ -304,7 +304,8 @@ def certificates_alone(
     neither size is not taken. The size is the least that DER and BER allow for what OpenSSL has seen, so that anything
     else has to fit into the padding, 7 bytes at most, or in place of the localKeyID, 47 at most with the padding. A bag
     of any kind takes 19, and one with a private key 48: Diffie-Hellman, with prime, base and exponent of one byte; 50
-    on a curve, 65 with Ed25519, and encrypted more. So no key hides.
+    on a curve, 65 with Ed25519, and encrypted more. So no key hides. What does fit is not seen: up to 7 bytes behind a
+    certificate, or in longer forms of lengths than DER has, which OpenSSL writes anew.
 
     Args:
         part: Encrypted in blocks of 8 (`quicker_outside`).
