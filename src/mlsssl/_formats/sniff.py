@@ -580,7 +580,7 @@ def _from_pem(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
                 break
             continue
         headers, encoded = texts.split_headers(body, place)
-        if any(header.startswith("Proc-Type:") for header in headers):
+        if any(header.startswith("Proc-Type:") and "ENCRYPTED" in header for header in headers):
             lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
             armoured = [f"-----BEGIN {label}-----", *headers, "", *lines, f"-----END {label}-----", ""]
             items.append(Item(Kind.PRIVATE_KEY, "\n".join(armoured).encode(), place))

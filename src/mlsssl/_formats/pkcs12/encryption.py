@@ -131,13 +131,13 @@ def check_password(password: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDerivation:
-    """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018 or RFC 7914.
+    """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018, RFC 7914, OpenSSL's old way.
 
     scrypt's N is in `iterations`, its r and p in `block_size` and `parallelization`; its `hash_name` is SHA-256.
     `key_length` is how many bytes it says that it is for, if it does.
     """
 
-    kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
+    kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt", "EVP_BytesToKey"]
     hash_name: str
     salt: bytes = field(repr=False)
     iterations: int
@@ -149,7 +149,7 @@ class KeyDerivation:
         """Nanoseconds that deriving `length` bytes takes, as `WorkBudget` counts."""
         if self.kind == "scrypt":
             return (self.iterations + 4) * self.block_size * self.parallelization * SCRYPT
-        if self.kind == "PBKDF1":
+        if self.kind in ("PBKDF1", "EVP_BytesToKey"):
             return self.iterations * PKCS12[self.hash_name]
         of_one = (PKCS12 if self.kind == "PKCS12" else PBKDF2)[self.hash_name]
         return self.iterations * -(-length // _HASHES[self.hash_name].primitive.digest_size) * of_one
@@ -167,6 +167,12 @@ class KeyDerivation:
             for _ in repeat(None, self.iterations):
                 derived = hashlib.md5(derived).digest()  # noqa: S324 -- to read what others wrote
             return derived[:8] if purpose == 1 else derived[8:16]
+        if self.kind == "EVP_BytesToKey":  # its manual page: here with one round of MD5
+            derived = block = b""
+            while len(derived) < length:
+                block = hashlib.md5(block + password + self.salt).digest()  # noqa: S324 -- likewise
+                derived += block
+            return derived[:length]
         if self.kind == "PBKDF2":
             # cryptography's OpenSSL is newer than Python's on most machines, and a third faster here.
             return PBKDF2HMAC(_HASHES[self.hash_name].primitive, length, self.salt, self.iterations).derive(password)
