@@ -103,6 +103,17 @@ _REFUSED_SCHEMES = {
 }
 
 
+_REFUSED_CIPHERS = {
+    "1.2.392.200011.61.1.1.1.2": "Camellia-128-CBC",
+    "1.2.392.200011.61.1.1.1.3": "Camellia-192-CBC",
+    "1.2.392.200011.61.1.1.1.4": "Camellia-256-CBC",
+    "1.2.840.113549.3.2": "RC2-CBC",
+    "1.3.14.3.2.7": "DES-CBC",
+    "2.16.840.1.101.3.4.1.6": "AES-128-GCM",
+    "2.16.840.1.101.3.4.1.46": "AES-256-GCM",
+}
+
+
 def pkcs12_passwords(password: str | None) -> list[bytes]:
     """How `password` may have been fed to PKCS#12's own key derivation, likeliest first.
 
@@ -233,7 +244,10 @@ class Encryption:
                 budget allows.
         """
         if self.kdf is None or self.cipher is None:
-            raise MalformedDataError(f"it is encrypted with {self.refusal}, which this library does not read")
+            raise MalformedDataError(
+                f"it is encrypted with {self.refusal}, which this library does not read; write the PFX anew: openssl "
+                "pkcs12 -in FILE -out all.pem, then openssl pkcs12 -export -in all.pem -out new.pfx"
+            )
         of_data = len(data) * CIPHER.get(self.cipher[:3], 0)
         for number, encoded in enumerate(self.kdf.passwords(password)):
             if number and not budget.affords(self.cost + of_data):
@@ -348,7 +362,7 @@ def read_encryption(algorithm: Element) -> Encryption:
     scheme, iv = _read_algorithm(encryption)
     cipher = _PBES2_SCHEMES.get(scheme)
     if isinstance(found, str) or cipher is None:
-        refusal = found if isinstance(found, str) else f"the cipher {scheme}"
+        refusal = found if isinstance(found, str) else _REFUSED_CIPHERS.get(scheme, f"the cipher {scheme}")
         return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=refusal)
     if iv is None:
         raise MalformedDataError(f"the cipher {cipher} lacks its initialization vector")
