@@ -362,6 +362,10 @@ NOT_READ: dict[str, tuple[bytes, str]] = {
     "an immense character reference": (f"{PEM}&#{'9' * 5000};-----BEGIN A-----".encode(), "does not end"),
     "DER as PowerShell writes text": (CERTIFICATE.decode("cp437").encode("utf-16"), "-OutFile"),
     "DER as UTF-8": (CERTIFICATE.decode("utf-8", "replace").encode(), "cannot be undone"),
+    "DER sent as text": (
+        CERTIFICATE.replace(b"\n", b"\r\n"),
+        "in binary mode",
+    ),  # 0A is the length of ecdsa-with-SHA256
     "a dump": (b"00000000: 3082 02d7 3082 01bf a003 0201 0202 1453  0...0..........S\n", "xxd -r"),
     "certutil's dump": (b"0000  30 82 02 d7 30 82 01 bf  a0 03 02 01 02 02 14 53   0...0\r\n", "certutil -decodehex"),
     "BKS": (b"\0\0\0\2\0\0\0\x14" + bytes(range(60)), "-srcstoretype BKS"),

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _LAYERS = 5
-_PADDING = b"\0 \t\r\n\x1a"  # ends of blocks of a disk, line ends of an editor, DOS's end of text
+PADDING = b"\0 \t\r\n\x1a"
+"""What may stand behind a file: ends of blocks of a disk, line ends of an editor, DOS's end of text."""
 
 
 class Kind(str, Enum):
@@ -118,7 +119,7 @@ def recognise(data: bytes) -> Recognised:
 
 
 def _unwrap(data: bytes, wrappings: tuple[str, ...], depth: int) -> Recognised:
-    if not data.strip(_PADDING):
+    if not data.strip(PADDING):
         raise MalformedDataError(_emptiness(data))
     if items := _binary_items(data):
         return Recognised(items, wrappings)
@@ -196,7 +197,7 @@ def _binary_items(data: bytes) -> tuple[Item, ...]:
     while len(items) < texts.MOST_BLOCKS and (item := _binary(rest)) is not None:
         items.append(item)
         rest = data[len(data) - item.trailing :] if item.trailing else b""
-        if not rest.strip(_PADDING):
+        if not rest.strip(PADDING):
             items[-1] = item._replace(trailing=0)
             break
         if rest[:1] != b"\x30" or not _is_whole(rest):
@@ -251,6 +252,11 @@ def _der_item(data: bytes) -> Item | None:
             else "this is no DER that can be read"
         ) from None
     found = _kind_of(data, start, end)
+    if found is not None and 0 < len(data) - end == data.count(b"\n") == data.count(b"\r\n"):
+        raise MalformedDataError(
+            f"{len(data) - end} bytes are too many, one for each line end: a transfer in text mode has put a carriage "
+            "return before each line feed; copy or download it again in binary mode"
+        )
     return None if found is None else Item(found, data[:end], trailing=len(data) - end)
 
 
