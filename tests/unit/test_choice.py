@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from made_certificates import Made, make, shared_key
@@ -209,6 +210,19 @@ def test_a_key_that_cannot_be_read() -> None:
         Certificate.from_bytes(locked + pem(OTHER))
     with pytest.raises(WrongPasswordError):
         Certificate.from_bytes(locked + pem(OTHER, NEW, keys=(NEW.key,)), alias=str(OTHER.thumbprint))
+
+
+def test_an_authority_is_not_taken_for_the_server_whose_key_cannot_be_read() -> None:
+    """The authority's certificate and key were taken, as of all keys only its own could be read."""
+    sealed = private_key_pem(NEW.key, "secret")
+    data = pem(ROOT, MIDDLE, NEW, keys=(ROOT.key,)) + sealed
+    with pytest.raises(WrongPasswordError, match="give its password"):
+        Certificate.from_bytes(data)
+    with pytest.raises(MalformedDataError, match="2 private keys, each with its certificate"):
+        Certificate.from_bytes(data, password="secret")
+    assert Certificate.from_bytes(data, alias=ROOT.certificate.fingerprint(SHA1()).hex()).has_private_key
+    loaded = Certificate.from_bytes(pem(ROOT, MIDDLE, keys=(ROOT.key,)) + sealed)  # an authority's own file
+    assert loaded.to_cryptography() == ROOT.certificate
 
 
 def test_no_leaf_in_the_store_of_intermediates() -> None:

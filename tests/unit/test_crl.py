@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import NOW, ec_key, intermediate, key_usage, leaf, name, oid, root, rsa_key, tlv
-from mlsssl._formats import der
+from mlsssl._formats import der, identifiers
 from mlsssl._formats.crl import load_crls
+from mlsssl._formats.pkcs7 import load_pkcs7
 from mlsssl._issue.revocation_lists import build_crl, entries_to_keep
 from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -288,6 +289,18 @@ def test_lists_that_an_authority_may_not_sign_are_not_made() -> None:
         build_crl(good, ec_key(2), [(5, NOW, None), (5, NOW, None)], at=NOW, number=1)
 
 
+def _in_pkcs7(*crls: x509.CertificateRevocationList) -> bytes:
+    """As `openssl crl2pkcs7 -in ca.crl` and certutil write them (RFC 5652, section 5.1)."""
+    signed = der.write_sequence(
+        der.write_number(1),
+        der.write(der.SET),
+        der.write_sequence(der.write_oid(identifiers.DATA)),
+        der.write(0xA1, *(crl.public_bytes(Encoding.DER) for crl in crls)),
+        der.write(der.SET),
+    )
+    return der.write_sequence(der.write_oid(identifiers.SIGNED_DATA), der.write(der.EXPLICIT_0, signed))
+
+
 def test_lists_come_back_from_der_and_pem() -> None:
     """One in DER, several in PEM with other blocks between, and nothing else."""
     first, second = by_middle(3, 4), by_root()
@@ -298,6 +311,11 @@ def test_lists_come_back_from_der_and_pem() -> None:
         + second.public_bytes(Encoding.PEM)
     )
     assert load_crls(mixed) == (first, second)
+    assert load_crls(_in_pkcs7(first, second)) == (first, second)
+    with pytest.raises(MalformedDataError, match="a revocation list is needed, and this is a PKCS#7 file"):
+        load_crls(_in_pkcs7())
+    with pytest.raises(MalformedDataError, match="no certificate, but revocation lists"):
+        load_pkcs7(_in_pkcs7(first))
     assert [entry.serial_number for entry in first] == [3, 4]
     for bad in (b"", b"\x30\x03\x02\x01\x01", LEAF.der(), b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"):
         with pytest.raises(MalformedDataError):

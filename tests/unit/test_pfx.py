@@ -499,6 +499,57 @@ def test_a_small_key_and_its_certificates_are_opened_by_openssl(
     assert private_key_der(loaded.private_key) == private_key_der(slowly.private_key)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("tag", "contents", "name"),
+    [
+        (0x0C, "Straße".encode(), "Straße"),
+        (0x13, b"web", "web"),
+        (0x14, "Straße".encode("latin-1"), "Straße"),
+        (0x16, b"web", "web"),
+        (0x04, b"web", None),
+        (0x05, b"", None),
+    ],
+)
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_attributes_of_any_type_leave_the_file_readable(
+    tag: int, contents: bytes, name: str | None, *, encrypted: bool
+) -> None:
+    """OpenSSL reads them; those that are no BMPString were told as a second password, or as a damaged file."""
+    value = der.write(tag, contents)
+    own = [
+        der.write_sequence(der.write_oid(kind), der.write(der.SET, value))
+        for kind in (identifiers.FRIENDLY_NAME, identifiers.PROVIDER_NAME, identifiers.LOCAL_KEY_ID)
+    ]
+    data = _with_bags(_certificate_bag(der.write(der.SET, *own)), encrypted=encrypted)
+    loaded = load_pfx(data, "secret" if encrypted else None)
+    assert loaded.certificate == LEAF.certificate
+    assert loaded.friendly_name == name
+
+
+def test_damaged_contents_are_not_told_as_a_second_password() -> None:
+    no_content = der.write_sequence(der.write_oid("1.2.3.4"))
+    with pytest.raises(MalformedDataError, match="damaged: an element is missing") as caught:
+        load_pfx(_with_bags(_certificate_bag(), no_content, encrypted=True), "secret")
+    assert not isinstance(caught.value, WrongPasswordError)
+
+
+def _certificate_bag(*attributes: bytes) -> bytes:
+    octets = der.write(der.OCTET_STRING, LEAF.certificate.public_bytes(serialization.Encoding.DER))
+    value = der.write_sequence(der.write_oid(identifiers.X509_CERTIFICATE), der.write(der.EXPLICIT_0, octets))
+    return der.write_sequence(der.write_oid(identifiers.CERTIFICATE_BAG), der.write(der.EXPLICIT_0, value), *attributes)
+
+
+def _with_bags(*bags: bytes, encrypted: bool) -> bytes:
+    contents = der.write_sequence(*bags)
+    if not encrypted:
+        source = serialize_pfx(None, LEAF.certificate, [], None)
+        return rebuild(source, safes=[open_part(contents)], mac=False)
+    kdf = KeyDerivation(kind="PBKDF2", hash_name="SHA-256", salt=b"12345678", iterations=3)
+    encryption = Encryption(scheme="PBES2", cipher="AES-256-CBC", kdf=kdf, iv=bytes(16))
+    part = encrypted_part(write_encryption(encryption), encryption.encrypt(contents, "secret"))
+    return rebuild(serialize_pfx(None, LEAF.certificate, [], None), safes=[part], password="secret")
+
+
 def test_sizes_are_bounded() -> None:
     """A file or key that is far too large is refused before it is parsed or proved."""
     with pytest.raises(MalformedDataError, match="too many"):

@@ -53,6 +53,14 @@ def test_odd_sizes() -> None:
         assert load_pvk(data, None).private_key.key_size == bits
 
 
+@pytest.mark.parametrize("password", [None, "secret"])
+def test_padding_behind_it_is_no_damage(password: str | None) -> None:
+    """Ends of blocks of a disk, and a line end: OpenSSL reads it, and every other format is read with them."""
+    for padding in (bytes(300), b"\r\n"):
+        loaded = load_pvk(serialize_pvk(key(), password) + padding, password)
+        assert loaded.private_key.private_numbers() == key().private_numbers()
+
+
 def test_a_password_in_windows_own_code_page() -> None:
     """MakeCert hashed the ANSI bytes; UTF-8 is tried first, then Windows-1252."""
     import hashlib
@@ -90,7 +98,7 @@ BROKEN = {
     "salt of 4 GiB": (_changed(16, b"\xff\xff\xff\xff"), "claims"),
     "key of 4 GiB": (_changed(20, b"\xff\xff\xff\xff"), "claims"),
     "key length short": (_changed(20, b"\1\0"), "promises"),
-    "trailing": (serialize_pvk(key(), None) + b"\0", "promises"),
+    "trailing": (serialize_pvk(key(), None) + b"\0\1", "promises"),
     "cut": (serialize_pvk(key(), None)[:-1], "promises"),
     "blob type": (_changed(_BLOB, b"\6"), "type 6"),
     "blob version": (_changed(_BLOB + 1, b"\3"), "version 3"),

@@ -9,7 +9,7 @@ import quopri
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from cryptography import x509
@@ -114,6 +114,23 @@ WRAPPINGS: dict[str, Callable[[str], bytes]] = {
     "a Kubernetes secret in YAML, its data first": lambda text: (
         f"data:\n  tls.crt: {base64.b64encode(text.encode()).decode()}\nkind: Secret\n".encode()
     ),
+    "a Kubernetes secret in YAML, a blank line first": lambda text: (
+        f"data:\n  tls.crt: {base64.b64encode(f'{chr(10)}{text}'.encode()).decode()}\n".encode()
+    ),
+    "a Kubernetes secret in YAML, text of OpenSSL first": lambda text: (
+        f"data:\n  tls.crt: {base64.b64encode(f'subject=CN=a1{chr(10)}{text}'.encode()).decode()}\n".encode()
+    ),
+    "a Kubernetes secret in YAML, of UTF-16": lambda text: (
+        f"data:\n  tls.crt: {base64.b64encode(text.encode('utf-16')).decode()}\n".encode()
+    ),
+    "a Kubernetes secret in YAML, folded": lambda text: (
+        f"data:\n  tls.crt: >-\n{textwrap.indent(base64.encodebytes(text.encode()).decode(), '    ')}kind: a\n".encode()
+    ),
+    "zero bytes behind": lambda text: text.encode() + bytes(512),
+    "strings of a program with their line breaks": lambda text: "\n".join(
+        f'  "{line}\\n" \\' for line in text.splitlines()
+    ).encode(),
+    "a field of a form": lambda text: f"a=b&cert={quote_plus(text)}".encode(),
     "an attribute in XML": lambda text: f"<add value='{text}'/>".replace("\n", "&#xA;").encode(),
     "an HTTP header": lambda text: quote(text).encode(),
     "a mail in quoted-printable": lambda text: quopri.encodestring(text.encode()),
@@ -170,6 +187,12 @@ def test_text_is_unwrapped(kind: Kind, label: str, wrapping: str) -> None:
         lambda data: "\r\n".join(map(str, data)).encode("utf-16"),
         lambda data: b"data:application/octet-stream;base64," + base64.b64encode(data),
         lambda data: b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(data),
+        lambda data: data.hex("-", 1).upper().encode(),
+        lambda data: json.dumps(list(data)).encode(),
+        lambda data: b"dn: CN=a\nuserCertificate;binary:: " + base64.encodebytes(data).replace(b"\n", b"\n ") + b"\n",
+        lambda data: b"Subject: a\n\n--b\n\nHello\n--b\nContent-Type: a\n\n" + base64.encodebytes(data) + b"\n--b--\n",
+        lambda data: b"<a><b c='d'>" + base64.encodebytes(data) + b"</b></a>",
+        lambda data: b"name,file\r\none," + base64.b64encode(data) + b"\r\n",
         lambda data: json.dumps(
             {"value": base64.b64encode(data).decode(), "contentType": "application/x-pkcs12"}
         ).encode(),
@@ -187,6 +210,12 @@ def test_text_is_unwrapped(kind: Kind, label: str, wrapping: str) -> None:
         "PowerShell",
         "data URL",
         "mail",
+        "BitConverter",
+        "JSON numbers",
+        "LDIF",
+        "mail of several parts",
+        "XML",
+        "CSV",
         "key vault",
     ],
 )
@@ -238,6 +267,36 @@ def test_what_openssl_puts_behind_a_trusted_certificate_is_no_rest() -> None:
 def test_a_certificate_in_json_and_again_in_its_chain_is_one() -> None:
     answer = json.dumps({"certificate": PEM, "ca_chain": [ROOT_CERTIFICATE.public_bytes(Encoding.PEM).decode(), PEM]})
     assert [item.data for item in recognise(answer.encode()).items] == [CERTIFICATE, ROOT_DER]
+
+
+def test_a_key_in_base64_beside_plain_pem_is_not_left_out() -> None:
+    text = f'CERT="{PEM}"\nKEY={base64.b64encode(KEY_PEM.encode()).decode()}\n'
+    assert [item.data for item in recognise(text.encode()).items] == [CERTIFICATE, PKCS8]
+
+
+def test_a_damaged_secret_beside_a_whole_one_is_told() -> None:
+    """In JSON it was passed over, so that the authority's certificate was taken for the server's."""
+    cut_off = PEM.partition("-----END")[0].encode()
+    fields = {"tls.crt": base64.b64encode(cut_off).decode(), "ca.crt": base64.b64encode(PEM.encode()).decode()}
+    for text in (json.dumps(fields), "\n".join(f"{name}: {value}" for name, value in fields.items())):
+        with pytest.raises(MalformedDataError, match="does not end"):
+            recognise(text.encode())
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        PEM.replace("-----", "---"),
+        PEM.replace("-----", ""),
+        PEM.replace("BEGIN CERTIFICATE", "begin certificate").replace("END CERTIFICATE", "end certificate"),
+    ],
+    ids=["three hyphens", "no hyphens", "small letters"],
+)
+def test_a_block_that_begins_oddly_is_not_left_out_in_silence(second: str) -> None:
+    with pytest.raises(MalformedDataError, match="write BEGIN CERTIFICATE in capital letters, with five hyphens"):
+        recognise((KEY_PEM + second).encode())
+    prose = "The line\nBEGIN CERTIFICATE\nbegins it, and -----BEGIN a block----- does not.\n"
+    assert len(recognise((prose + PEM).encode()).items) == 1
 
 
 def test_saml_metadata() -> None:
@@ -299,6 +358,20 @@ NOT_READ: dict[str, tuple[bytes, str]] = {
         "PEM block 1",
     ),
     "not base64": (PEM.replace("\nMII", "\nM!I").encode(), "no base64"),
+    "UTF-16 with other text behind": (PEM.encode("utf-16") + PEM.encode(), "each in the same encoding"),
+    "an immense character reference": (f"{PEM}&#{'9' * 5000};-----BEGIN A-----".encode(), "does not end"),
+    "DER as PowerShell writes text": (CERTIFICATE.decode("cp437").encode("utf-16"), "-OutFile"),
+    "DER as UTF-8": (CERTIFICATE.decode("utf-8", "replace").encode(), "cannot be undone"),
+    "DER sent as text": (
+        CERTIFICATE.replace(b"\n", b"\r\n"),
+        "in binary mode",
+    ),  # 0A is the length of ecdsa-with-SHA256
+    "a dump": (b"00000000: 3082 02d7 3082 01bf a003 0201 0202 1453  0...0..........S\n", "xxd -r"),
+    "certutil's dump": (b"0000  30 82 02 d7 30 82 01 bf  a0 03 02 01 02 02 14 53   0...0\r\n", "certutil -decodehex"),
+    "BKS": (b"\0\0\0\2\0\0\0\x14" + bytes(range(60)), "-srcstoretype BKS"),
+    "a keychain": (b"kych\0\1\0\0" + bytes(60), "security export"),
+    "a key of a TPM": (_armoured("TSS2 PRIVATE KEY", b"\x30\x03\2\1\0").encode(), "TPM"),
+    "an ECC blob": (b"ECS2\x20\0\0\0" + bytes(96), "BCRYPT_ECCPRIVATE_BLOB"),
     "noise": (bytes(range(1, 256)), "neither text nor"),
 }
 
@@ -392,6 +465,10 @@ TABLE: dict[str, tuple[bytes, str]] = {
     ),
     "JSON of a vault or a cloud manager": (json.dumps({"certificate": PEM}).encode(), "JSON"),
     "Kubernetes secret, YAML": (WRAPPINGS["a Kubernetes secret in YAML"](PEM), "base64"),
+    "base64 inside other text: LDIF, a mail of several parts, CSV": (
+        f"name,file\none,{base64.b64encode(CERTIFICATE).decode()}\n".encode(),
+        "base64",
+    ),
     "SAML metadata": (
         f"<a><X509Certificate>{base64.b64encode(CERTIFICATE).decode()}</X509Certificate></a>".encode(),
         "XML",
@@ -400,6 +477,8 @@ TABLE: dict[str, tuple[bytes, str]] = {
     "an environment variable with literal `\\n`": (WRAPPINGS["literal backslash-n"](PEM), "backslash-n"),
     "Java keystore, JKS": (*NOT_READ["JKS"][:1], "keytool -importkeystore"),
     "Java keystore, JCEKS": (*NOT_READ["JCEKS"][:1], "-srcstoretype JCEKS"),
+    "Bouncy Castle keystore, BKS": (*NOT_READ["BKS"][:1], "-srcstoretype BKS"),
+    "keychain of macOS": (*NOT_READ["a keychain"][:1], "security export"),
     "OpenSSH private key": (*NOT_READ["OpenSSH"][:1], "ssh-keygen -p -m PEM"),
     "PuTTY private key": (*NOT_READ["PuTTY"][:1], "puttygen"),
     "SSH public key": (*NOT_READ["SSH public"][:1], "an SSH public key, which is no certificate"),
@@ -423,6 +502,11 @@ TABLE: dict[str, tuple[bytes, str]] = {
     "HTML page in place of a download": (*NOT_READ["an HTML page"][:1], "a server answered with a page"),
     "a URL": (*NOT_READ["a URL"][:1], "download it first"),
     "empty, blanks or zero bytes": (b"", "the file is empty"),
+    "a hexadecimal dump (`xxd`, `certutil -encodehex`)": (*NOT_READ["a dump"][:1], "a hexadecimal dump"),
+    "DER that PowerShell's `>` wrote as text": (
+        *NOT_READ["DER as PowerShell writes text"][:1],
+        "that cannot be undone",
+    ),
     "a PEM block without its END": (*NOT_READ["no END"][:1], "the file is cut off, or its END line is missing"),
     "DER cut off": (CERTIFICATE[:-9], "cut off: 9 bytes are missing at its end"),
     "other text": (*NOT_READ["prose"][:1], "no PEM, base64 or JSON with a certificate or key in it"),

@@ -120,6 +120,71 @@ def test_what_honest_programs_write_is_read(name: str) -> None:
         load_private_key(data, None)
 
 
+OLD_PEM = {
+    "DES-CBC,4156762CD609BF0B": (
+        "BzxigvGrpwgHy5QY7WVSqa/tlziaojj0h9xgGVnwXrEF6HYuyx0b6hf4gwHlo93CTqiNR5+j7O2WwlDcAF9VCrGz"
+        "AgX4Fj6Al0DREKJhPmhRPnZc4KVSq6svFfhkMKrGu6Ov0Q1fx1hpN+gQC86pAj1/20G9zVjb/qgtSB2OiRA="
+    ),
+    "DES-EDE3-CBC,801D3CD2257DA808": (
+        "4pmQiP5EFQlpd664RIcN/0KD40BHvoop2lYU3b0yiXpSS0sEQGeDoOVpEwOhQ3Vs4Mr6OHjzQqOv3p7r6U2JIo1I"
+        "W7UypzvjaOdFl25+KY0k5AQg8B+YJ5Dh6NPHmXStS9LD3QBTozW0o+AABdHCQ5hyPCQc7/hpsaXz2LHfTpQ="
+    ),
+    "AES-128-CBC,FAF48BFED1BBA75BF067A2DD94DD6D3F": (
+        "7mmtjdhJX9RfMc3Gid7RBfmuX4GOAsv1HCd3TnkyDxXZPdDJfQzxRA9T+VZkmgMhqIfC/wblvS41ZZlRigkq9Ltt"
+        "5Ig8oxxQoANNeLUORcI5RqpqvJYGB3y+k33Fv9eATVpxqxo8A1eZFHSchrtKXmyplXSig9yV274EwUt4ItI="
+    ),
+    "AES-192-CBC,453F88873F12F6611FD1B06ADF232525": (
+        "lWrDOmh2x31D0iN+HrWDWQEnq5qVfgauPJbPVi1CYppkzk4SRaJIG04K5ZeMI74gPgjjUWMOrPrzRY/oymieX+45"
+        "9EX+zP5aAuGDW09qnkvS9sRBv62GkBlEtLhtNvr0ScFaIB34t0aiEBvyaii2FsTOdxISqyOwAp0OqAydxl0="
+    ),
+    "AES-256-CBC,622A923D41BBD36F798F559AA437A09A": (
+        "zhhhdndL7i8g1C1Viar52nbnmRB5tHXezGRzpmyT5o9KkwLyGMVuO8ccmfiNm3hUqOfMLedXSoiq92UE3oJCEoHd"
+        "o8vLBuzaL+w5b8kpY1Q/zzCHR27pyzosuahioAyFojTgPGt0RE3WquljmVquoFkVv80EvMMips4ubyNIOm0="
+    ),
+    "RC2-CBC,D6D1FF65BFCC8642": (
+        "K/a0H7xc+dn/gJ8E85/G0OTs2u40ZlOq4XwRpRm7iyUjCpT03qY66SwDjYqcNK3A7VgceGNty5fhBcpvlpwo+uhl"
+        "rqI0RBqknpBgcg/H4jA/ljnAf8yZyQvKta2RzXdmhdRQZZ2uiJrkQ9o16gWpP9/K/fXc6Lv2HIYIyeIEEKQ="
+    ),
+}
+"""One EC key as `openssl ec -aes192 -passout pass:secret` and the like write it (OpenSSL 3.0)."""
+_OLD_KEY = (
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAECWME0Rhpt7557rh3A/8P84cQh/rJ"
+    "PNcCS/GtISFJ9fAH1aJnapB9nHKNpb6FYMo1OjT5nngE4nO4vYNsUOxxNg=="
+)
+
+
+def _old_pem(dek_info: str, label: str = "EC PRIVATE KEY") -> bytes:
+    headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: {dek_info}\n"
+    return f"-----BEGIN {label}-----\n{headers}\n{OLD_PEM[dek_info]}\n-----END {label}-----\n".encode()
+
+
+@pytest.mark.parametrize("dek_info", OLD_PEM)
+def test_every_cipher_of_old_pem_is_read_or_named(dek_info: str) -> None:
+    """`cryptography` knows three of them; for every other the right password was told to be wrong."""
+    data = _old_pem(dek_info)
+    with pytest.raises(WrongPasswordError, match="give its password"):
+        load_private_key(data, None)
+    if dek_info.startswith("RC2"):
+        with pytest.raises(UnsupportedError, match=r"encrypted with RC2-CBC.*openssl pkey .*-provider legacy"):
+            load_private_key(data, "secret")
+        return
+    assert base64.b64encode(keys.spki(load_private_key(data, "secret").public_key())).decode() == _OLD_KEY
+    with pytest.raises(WrongPasswordError, match="does not open"):
+        load_private_key(data, "wrong")
+
+
+def test_headers_of_old_pem_that_were_joined_into_one_line() -> None:
+    with pytest.raises(MalformedDataError, match="each stands in a line of its own") as caught:
+        load_private_key(_old_pem(next(iter(OLD_PEM))).replace(b"\n", b" "), "secret")
+    assert not isinstance(caught.value, WrongPasswordError)
+
+
+def test_headers_that_encrypt_nothing_are_passed_over() -> None:
+    headers = b"-----\nProc-Type: 4,MIC-CLEAR\n\n"
+    text = LEAF.certificate.public_bytes(Encoding.PEM).replace(b"-----\n", headers, 1)
+    assert Certificate.from_pem(text).to_cryptography() == LEAF.certificate
+
+
 def test_every_spelling_of_a_password_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three spellings of half the limit each made one and a half; the third is not tried any more."""
     derived: list[bytes] = []

@@ -94,14 +94,15 @@ def choose(
         keys: Likewise.
         alias: Which one: a friendly name of the certificate or of the key (upper and lower case differ only where two
             names do), or the certificate's thumbprint.
-        unread: Why other private keys could not be read; that matters only if no certificate has a key that could.
+        unread: Why other private keys could not be read; that matters only if no certificate has a key that could, or
+            only an authority's beside one that it issued, whose key may be among them.
 
     Raises:
         InvalidInputError: the alias is no text.
         NotFoundError: nothing in the file has this alias; the message lists what there is.
         MalformedDataError: several keys have certificates, and no alias says which; the message lists them. Or none of
             several keys has one.
-        MlssslError: the first of `unread`, when no key that was read has a certificate.
+        MlssslError: the first of `unread`, when it matters.
     """
     held = _Held(certificates, keys)
     if alias is not None:
@@ -116,6 +117,8 @@ def choose(
             certificate = own[0] if len(own) == 1 else max(own, key=lambda one: held.length(one, public))
     elif certificate is None and held.certificates:
         certificate = _end_of_chain(list(held.certificates))
+    if unread and alias is None and certificate is not None and held.stands_above_another(certificate):
+        raise unread[0]
     others, left_out = held.sort_out(certificate, public)
     left_out += [f"a private key that could not be read: {error}" for error in unread]
     return Choice(
@@ -217,13 +220,18 @@ class _Held:
         names += [one.name for one in self.keys.get(public or b"", ()) if one.name and not is_container(one.name)]
         return next(iter(names), None)
 
+    def stands_above_another(self, chosen: x509.Certificate) -> bool:
+        """Whether it leads to one that may not issue and has no key here: that one would be the server's."""
+        others = [one for one in self.certificates if one != chosen and one not in self._key_of and not may_issue(one)]
+        return chosen.subject in _names_above(others, self.certificates)
+
     def sort_out(
         self, chosen: x509.Certificate | None, chosen_key: bytes | None
     ) -> tuple[tuple[x509.Certificate, ...], list[str]]:
         """The others that stand above the chosen one or may issue, and words for what does neither."""
         if chosen is None:
             return tuple(self.certificates), []
-        above = _names_above(chosen, self.certificates)
+        above = _names_above([chosen], self.certificates)
         others: list[x509.Certificate] = []
         left_out: list[str] = []
         for one in self.certificates:
@@ -302,13 +310,13 @@ def _sooner(one: x509.Certificate, chosen: x509.Certificate) -> str:
     return "sooner" if one.not_valid_after_utc < chosen.not_valid_after_utc else "later, but is not the one asked for"
 
 
-def _names_above(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> set[x509.Name]:
-    """The subjects of its issuer, that one's issuer and so on, among these certificates."""
+def _names_above(leaves: Iterable[x509.Certificate], others: Iterable[x509.Certificate]) -> set[x509.Name]:
+    """The subjects of their issuers, those ones' issuers and so on, among these certificates."""
     by_subject: dict[x509.Name, list[x509.Certificate]] = {}
     for one in others:
         by_subject.setdefault(one.subject, []).append(one)
     above: set[x509.Name] = set()
-    names = [leaf.issuer] if leaf.issuer != leaf.subject else []
+    names = [leaf.issuer for leaf in leaves if leaf.issuer != leaf.subject]
     while names:
         name = names.pop()
         if name not in above:

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import extensions_of, name_text, read, read_or
 from mlsssl._formats.keys import has_signed
-from mlsssl._formats.sniff import Kind, take
+from mlsssl._formats.sniff import Kind, recognise
 from mlsssl._messages.foreign_text import printable
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +22,20 @@ if TYPE_CHECKING:
 
 
 def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
-    """Every list in `data`; what else is in it is left out. `MalformedDataError` for none."""
-    return tuple(load_der_crl(item.data) for item in take(data, Kind.REVOCATION_LIST))
+    """Every list in `data`, in PKCS#7 too; what else is in it is left out. `MalformedDataError` for none."""
+    recognised = recognise(data)
+    found: list[bytes] = []
+    for item in recognised.of(Kind.REVOCATION_LIST, Kind.PKCS7):
+        item.check_end()
+        if item.kind is Kind.REVOCATION_LIST:
+            found.append(item.data)
+        else:
+            from mlsssl._formats.pkcs7 import crls_of
+
+            found += crls_of(item.data)
+    if not found:
+        raise MalformedDataError(f"a revocation list is needed, and this is {recognised}")
+    return tuple(map(load_der_crl, found))
 
 
 def load_der_crl(data: bytes) -> x509.CertificateRevocationList:

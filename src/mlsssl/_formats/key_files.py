@@ -8,18 +8,20 @@ a key that signs and decrypts all the same.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from mlsssl._formats import der
 from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, WorkBudget, rsa_cost
 from mlsssl._formats.foreign import DIFFIE_HELLMAN, UNREADABLE, call, reason
 from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
 from mlsssl._formats.sniff import Kind, take
+from mlsssl._formats.text import base64_bytes
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
@@ -68,34 +70,52 @@ def check_size(size: int) -> None:
         raise MalformedDataError(f"a private key of {size} bytes; at most {KEY_BYTES} are read (RSA: {RSA_BITS} bits)")
 
 
+_OLD_PEM_CIPHERS = {
+    "AES-128-CBC": "AES-128-CBC",
+    "AES-192-CBC": "AES-192-CBC",
+    "AES-256-CBC": "AES-256-CBC",
+    "DES-EDE3-CBC": "3DES-CBC",
+    "DES-CBC": "DES-CBC",
+}
+
+
 def _read_old_pem(block: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    """OpenSSL's own encryption of PEM (RFC 1421): one round of MD5, so that nothing needs to be counted but the key."""
-    if not password:
-        raise WrongPasswordError("the private key is encrypted; give its password")
+    """OpenSSL's own encryption of PEM (RFC 1421), as `sniff` hands it on; `cryptography` reads a part of it."""
     check_size(len(block) * 3 // 4)
-    budget.spend(KEY, "a private key")
-    try:
-        secret = password.encode("utf-8", "surrogatepass")
-        key = call(load_pem_private_key, block, secret, unsafe_skip_rsa_key_validation=True)
-    except UnsupportedAlgorithm as error:
-        raise UnsupportedError(f"the private key is of a kind that cannot be read here: {reason(error)}") from None
-    except UNREADABLE:
-        raise WrongPasswordError("this password does not open the private key (or the key is damaged)") from None
-    if isinstance(key, rsa.RSAPrivateKey):
-        try_out(key, budget)
-    return key
+    headers, _, rest = block.decode("utf-8", "replace").partition("\n\n")
+    found = re.search(r"\nDEK-Info:[ \t]*([A-Za-z0-9-]{1,40}),[ \t]*((?:[0-9A-Fa-f]{2}){8,16})[ \t]*(?:\n|$)", headers)
+    data = base64_bytes("".join(rest.splitlines()[:-1]))
+    if found is None or not data:
+        raise MalformedDataError(
+            "the headers of the encrypted private key (Proc-Type, DEK-Info) are damaged: each stands in a line of its "
+            "own, and an empty line behind them"
+        )
+    from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation
+
+    iv = bytes.fromhex(found[2])
+    cipher = _OLD_PEM_CIPHERS.get(found[1].upper())
+    kdf = KeyDerivation(kind="EVP_BytesToKey", hash_name="MD5", salt=iv[:8], iterations=1)
+    return _decrypted(
+        Encryption(scheme="PBES1", cipher=cipher, kdf=kdf, iv=iv, refusal=found[1]), data, password, budget
+    )
 
 
 def _read_der(encoded: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
     encrypted = _encryption_of(encoded)
     if encrypted is None:
         return load_plain_key(encoded, budget)
+    check_size(len(encoded))
+    return _decrypted(*encrypted, password, budget)
+
+
+def _decrypted(encryption: Encryption, data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
     if not password:
         raise WrongPasswordError("the private key is encrypted; give its password")
-    check_size(len(encoded))
-    encryption, data = encrypted
     if encryption.cipher is None:
-        raise UnsupportedError(f"the private key is encrypted with {encryption.refusal}, which is not read here")
+        raise UnsupportedError(
+            f"the private key is encrypted with {encryption.refusal}, which is not read here; write it anew: openssl "
+            "pkey -in FILE -aes256 -out new.key (OpenSSL 3 may want -provider legacy -provider default)"
+        )
     for plain in encryption.attempts(data, password, budget):
         if looks_like_key(plain):
             return load_plain_key(plain, budget)

@@ -32,7 +32,7 @@ from mlsssl._formats.rsa_blobs import (
     read_blob,
     write_private_blob,
 )
-from mlsssl._formats.sniff import Kind, take
+from mlsssl._formats.sniff import PADDING, Kind, take
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -174,10 +174,10 @@ def _split(data: bytes) -> tuple[bool, bytes, bytes, KeySpec]:
     if bool(encrypted) != bool(salt_length):
         raise _damaged("encrypted without a salt, or a salt without encryption")
     wanted = _HEADER.size + salt_length + blob_length
-    if len(data) != wanted:
+    if len(data) < wanted or data[wanted:].strip(PADDING):
         raise _damaged(f"{len(data)} bytes instead of the {wanted} its header promises")
     salt_end = _HEADER.size + salt_length
-    return bool(encrypted), data[_HEADER.size : salt_end], data[salt_end:], _KEY_SPECS[spec_number]
+    return bool(encrypted), data[_HEADER.size : salt_end], data[salt_end:wanted], _KEY_SPECS[spec_number]
 
 
 def _read_blob(blob: bytes, file_spec: KeySpec, budget: WorkBudget) -> rsa.RSAPrivateKey:

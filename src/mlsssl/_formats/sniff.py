@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _LAYERS = 5
-_PADDING = b"\0 \t\r\n\x1a"  # ends of blocks of a disk, line ends of an editor, DOS's end of text
+PADDING = b"\0 \t\r\n\x1a"
+"""What may stand behind a file: ends of blocks of a disk, line ends of an editor, DOS's end of text."""
 
 
 class Kind(str, Enum):
@@ -118,15 +119,20 @@ def recognise(data: bytes) -> Recognised:
 
 
 def _unwrap(data: bytes, wrappings: tuple[str, ...], depth: int) -> Recognised:
-    if not data.strip(_PADDING):
+    if not data.strip(PADDING):
         raise MalformedDataError(_emptiness(data))
     if items := _binary_items(data):
         return Recognised(items, wrappings)
-    text = texts.decode_text(data)
+    text = texts.decode_text(data) or texts.decode_text(data.rstrip(b"\0"))
     if text is None:
         raise MalformedDataError(f"these {len(data)} bytes are neither text nor a format that is known here")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
         wrappings = (*wrappings, "UTF-16 text")
+        if b"-----BEGIN" in data:  # no UTF-16, and would be passed over as nonsense: `type a.pem >> b.pem`
+            raise MalformedDataError(
+                "this is UTF-16 text with text of another encoding in it, as where one file was appended to another; "
+                "put them together anew, each in the same encoding"
+            )
     if depth >= _LAYERS:
         raise MalformedDataError(f"more than {_LAYERS} layers of text around one another")
     return _from_text(text, wrappings, depth)
@@ -143,6 +149,10 @@ def _emptiness(data: bytes) -> str:
 # ---- binary ------------------------------------------------------------------------------------------------
 
 _KEYTOOL = "convert it: keytool -importkeystore -srckeystore FILE -destkeystore new.p12 -deststoretype PKCS12"
+_BKS = (
+    f"a Bouncy Castle keystore (BKS); {_KEYTOOL} -srcstoretype BKS -providerpath bcprov.jar "
+    "-provider org.bouncycastle.jce.provider.BouncyCastleProvider"
+)
 _OPENSSH = "an OpenSSH private key; convert a copy of it: ssh-keygen -p -m PEM -f COPY"
 _PUTTY = "convert it: puttygen FILE -O private-openssh -o COPY, then ssh-keygen -p -m PEM -f COPY"
 _SST = (
@@ -153,12 +163,19 @@ _MSBLOB = "convert it: openssl rsa -inform MSBLOB -in FILE -out key.pem"
 _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\xfe\xed\xfe\xed", f"a Java keystore (JKS); {_KEYTOOL}"),
     (b"\xce\xce\xce\xce", f"a Java keystore (JCEKS); {_KEYTOOL} -srcstoretype JCEKS"),
+    (b"\0\0\0\1\0\0\0\x14", _BKS),
+    (b"\0\0\0\2\0\0\0\x14", _BKS),
+    (b"kych", "a keychain of macOS; export from it: security export -k FILE -t identities -f pkcs12 -o new.p12"),
     (b"\0\0\0\0CERT", _SST),
     (b"openssh-key-v1\0", _OPENSSH),
     (b"\x07\x02\0\0", f"a private key as Microsoft's MSBLOB; {_MSBLOB}"),
     (b"\x06\x02\0\0", "a public key as Microsoft's MSBLOB, without a certificate"),
     (b"RSA2", "a private key as Windows' BCRYPT_RSAPRIVATE_BLOB; export it as a PFX or as PKCS#8"),
     (b"RSA3", "a private key as Windows' BCRYPT_RSAFULLPRIVATE_BLOB; export it as a PFX or as PKCS#8"),
+    *(
+        (magic, "a private key as Windows' BCRYPT_ECCPRIVATE_BLOB; export it as a PFX or as PKCS#8")
+        for magic in (b"ECS2\x20\0", b"ECS4\x30\0", b"ECS6\x42\0", b"ECK2\x20\0", b"ECK4\x30\0", b"ECK6\x42\0")
+    ),
     (b"PK\x03\x04", "a ZIP archive; unpack it, and give the file inside"),
     (b"\x1f\x8b", "a gzip archive; unpack it, and give the file inside"),
     (b"MSCF", "a Windows cabinet; unpack it, and give the file inside"),
@@ -180,7 +197,7 @@ def _binary_items(data: bytes) -> tuple[Item, ...]:
     while len(items) < texts.MOST_BLOCKS and (item := _binary(rest)) is not None:
         items.append(item)
         rest = data[len(data) - item.trailing :] if item.trailing else b""
-        if not rest.strip(_PADDING):
+        if not rest.strip(PADDING):
             items[-1] = item._replace(trailing=0)
             break
         if rest[:1] != b"\x30" or not _is_whole(rest):
@@ -226,6 +243,8 @@ def _der_item(data: bytes) -> Item | None:
     except MalformedDataError:
         if texts.decode_text(data) is not None or len(data) < 4:
             return None
+        if data[1:].startswith(_RUINED):
+            raise MalformedDataError(f"this is {_AS_TEXT}") from None
         missing = _missing(data)
         raise MalformedDataError(
             f"the file is cut off: {missing} bytes are missing at its end"
@@ -233,7 +252,21 @@ def _der_item(data: bytes) -> Item | None:
             else "this is no DER that can be read"
         ) from None
     found = _kind_of(data, start, end)
+    if found is not None and 0 < len(data) - end == data.count(b"\n") == data.count(b"\r\n"):
+        raise MalformedDataError(
+            f"{len(data) - end} bytes are too many, one for each line end: a transfer in text mode has put a carriage "
+            "return before each line feed; copy or download it again in binary mode"
+        )
     return None if found is None else Item(found, data[:end], trailing=len(data) - end)
+
+
+# What follows the first byte of DER, 82 or 80, once a program has read it as text and written it as UTF-8.
+_RUINED_TEXT = ("\ufffd", "\u201a", "\u20ac", "\u00e9", "\u00c7", "\u0082", "\u0080")
+_RUINED = tuple(character.encode() for character in _RUINED_TEXT)
+_AS_TEXT = (
+    "binary data that a program has read and written as text, as PowerShell's > does; that cannot be undone: copy, "
+    "export or download it again as a file (in PowerShell with -OutFile)"
+)
 
 
 def _missing(data: bytes) -> int:
@@ -288,7 +321,9 @@ def _kind_of(data: bytes, start: int, end: int) -> Kind | None:
 
 
 def _by_first(data: bytes, start: int) -> Kind | None:
-    """For what is damaged further on: the readers say what is wrong with it."""
+    """For what is damaged further on: the readers say what is wrong with it. Text may begin with the same byte."""
+    if texts.decode_text(data) is not None:
+        return None
     if data[start : start + 3] == b"\x02\x01\x03":
         return Kind.PFX
     return {_SEQUENCE: Kind.CERTIFICATE, _OID: Kind.PKCS7}.get(data[start] if start < len(data) else 0)
@@ -310,11 +345,14 @@ def _signed_kind(inner: list[tuple[int, int, int, int]]) -> Kind:
 
 # No file that is plain PEM or DER needs one.
 _HEX = r"(?:[0-9A-Fa-f]{2}){16,}"
-_HEX_MARKS = r"0x|[\s:,\\]"
+_HEX_MARKS = r"0x|[\s:,\\-]"
 _DECIMAL = r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}"
+_DUMP = r"(?m)^[ \t]*[0-9A-Fa-f]{4,16}:?[ \t]+(?:[0-9A-Fa-f]{2,4}[ \t]+){8}"
 _PERCENT = r"-----BEGIN(?:%20|\+)[A-Z0-9%+]{1,80}-----%0"
-_BASE64_OF_PEM = r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{20,}={0,2}"
-_CERTIFICATE_ELEMENT = r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,1000000})</"
+_PERCENT_LABEL = r"-----(?:BEGIN|END)\+[A-Z0-9%+]{1,80}-----"
+# The lines behind the first have nothing but base64, and padding ends it.
+_BASE64_RUN = r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{40,}(?:[ \t\r]*\n[ \t]*[A-Za-z0-9+/]+(?=[ \t\r=]*(?:\n|\Z)))*={0,2}"
+_CERTIFICATE_ELEMENT = r"<(?:\w{1,40}:)?X509Certificate(?:\s[^<>]{0,200})?>([^<]{1,1000000})</"
 
 
 def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
@@ -322,7 +360,7 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
     if "&#" in text:  # as XML writes line ends inside of attributes and elements
         from html import unescape  # with a table of every name of a character
 
-        text = unescape(text)
+        text = unescape(re.sub("&#[0-9]{8,};?", "\ufffd", text))  # Python converts no number of 4301 digits
     stripped = text.strip()
     if not stripped:
         raise MalformedDataError("the file holds only blanks")
@@ -333,15 +371,38 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
     if stripped[:1] == "<":
         return _from_markup(stripped, wrappings, depth)
     if re.search(_PERCENT, text):  # as proxies hand certificates on in HTTP headers
-        plain = unquote(text.replace("BEGIN+", "BEGIN ").replace("END+", "END ")).replace("+CERT", " CERT")
+        # A plus sign is a blank in a label, as forms have it, and belongs to the base64 elsewhere.
+        plain = unquote(re.sub(_PERCENT_LABEL, lambda label: label[0].replace("+", " "), text))
         return _from_text(plain, (*wrappings, "percent-encoding"), depth + 1)
     for how, decode in (("hexadecimal", _from_hex), ("decimal numbers", _from_decimal), ("base64", _from_base64)):
         if (inner := decode(stripped)) is not None:
             return _unwrap(inner, (*wrappings, how), depth + 1)
-    if encoded := re.findall(_BASE64_OF_PEM, text):  # a Kubernetes secret in YAML, an environment file
-        items = [item for one in encoded[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
-        return Recognised(tuple(_once(items)), (*wrappings, "base64"))
+    if items := _encoded_items(text, depth):
+        return Recognised(tuple(items), (*wrappings, "base64"))
     raise _unknown_text(stripped)
+
+
+def _encoded_items(text: str, depth: int, *, pem_alone: bool = False) -> list[Item]:
+    """What base64 in other text holds: a Kubernetes secret in YAML, LDIF, a mail of several parts, an environment file.
+
+    Where some of it is PEM, what looks like DER is not looked at: it may be a signature or a ciphertext.
+    """
+    runs = (texts.base64_bytes("".join(run[0].split())) or b"" for run in re.finditer(_BASE64_RUN, text))
+    found = [data for data in runs if _is_pem(data) or (not pem_alone and _is_der(data))]
+    taken = [data for data in found if _is_pem(data)] or found
+    if len(taken) > texts.MOST_BLOCKS:
+        raise MalformedDataError(f"more than {texts.MOST_BLOCKS} certificates and keys in one file")
+    return list(_once(item for data in taken for item in _unwrap(data, (), depth + 1).items))
+
+
+def _is_der(data: bytes) -> bool:
+    """Whether it begins as DER or BER of some size does, cut off or not; a short one has its very length."""
+    return data[:1] == b"\x30" and (data[1] in (0x80, 0x81, 0x82, 0x83) or data[1] == len(data) - 2)
+
+
+def _is_pem(data: bytes) -> bool:
+    """Whether PEM is in it, also as UTF-16; whatever stands before it (`Bag Attributes`, a blank line)."""
+    return b"-----BEGIN" in data.replace(b"\0", b"")
 
 
 def _from_hex(text: str) -> bytes | None:
@@ -398,6 +459,12 @@ def _unknown_text(text: str) -> MalformedDataError:
             "this is a listing of netsh http show sslcert, which has thumbprints and no certificates; read it with "
             "netsh.parse_listing(...)"
         )
+    if text.startswith(tuple(f"0{character}" for character in _RUINED_TEXT)):
+        return MalformedDataError(f"this is {_AS_TEXT}")
+    if re.search(_DUMP, text):
+        return MalformedDataError(
+            "this is a hexadecimal dump; make the file from it again: certutil -decodehex DUMP FILE, xxd -r DUMP FILE"
+        )
     if match := re.search(texts.DASHES_MISSING, text):
         return MalformedDataError(
             f"the line BEGIN {match[1].strip()} has lost its hyphens: five stand before and behind it"
@@ -422,8 +489,9 @@ def _from_json(document: object, wrappings: tuple[str, ...], depth: int) -> Reco
         try:
             inner = _unwrap(value.encode("utf-8", "replace"), (), depth + 1)
         except MalformedDataError:
-            if "-----BEGIN" in value:  # else it is some other string of the document
+            if "-----BEGIN" in value or _is_pem(texts.base64_bytes("".join(value.split())) or b""):
                 raise
+            # else it is some other string of the document
             continue
         items += (
             item._replace(place=f"JSON field {shown(name)}" + (f", {item.place}" if item.place else ""))
@@ -457,6 +525,9 @@ def _strings(document: object) -> Iterator[tuple[str, str]]:
                 yield name, value
         elif isinstance(value, dict):
             waiting += [(str(key), inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list) and value[:1] == [48] and all(type(one) is int for one in value):
+            # the bytes of DER, as PowerShell's ConvertTo-Json writes them
+            yield name, "\n".join(map(str, value))
         elif isinstance(value, list):
             waiting += [(name, inner) for inner in reversed(value)]
 
@@ -466,6 +537,8 @@ def _from_markup(text: str, wrappings: tuple[str, ...], depth: int) -> Recognise
     if found:
         items = [item for one in found[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
         return Recognised(tuple(_once(items)), (*wrappings, "XML"))
+    if items := _encoded_items(text, depth):
+        return Recognised(tuple(items), (*wrappings, "XML"))
     if re.match(r"<(!doctype html|html|head|body)\b", text, re.IGNORECASE):
         title = re.search(r"<title[^>]{0,200}>([^<]{1,200})", text, re.IGNORECASE)
         named = f" ({shown(' '.join(title.group(1).split()))})" if title else ""
@@ -481,6 +554,7 @@ _NAMED_LABELS = {
     "OPENSSH PRIVATE KEY": _OPENSSH,
     "SSH2 ENCRYPTED PRIVATE KEY": "an SSH2 private key; convert it: ssh-keygen -i -f FILE",
     "SSH2 PUBLIC KEY": "an SSH public key, which is no certificate",
+    "TSS2 PRIVATE KEY": "a private key that a TPM keeps, which no file gives away; make a new key for the certificate",
     "PGP PUBLIC KEY BLOCK": "an OpenPGP key, which is no X.509 certificate",
     "PGP PRIVATE KEY BLOCK": "an OpenPGP key, which is no X.509 certificate",
     "PGP MESSAGE": "an OpenPGP message",
@@ -489,6 +563,10 @@ _NAMED_LABELS = {
 }
 
 
+_ODD_BOUNDARY = (
+    r"(?im)^[ \t>]*-{0,6} ?BEGIN ((?:[A-Z0-9]{1,20} ){0,3}(?:CERTIFICATE|REQUEST|KEY|CRL|PKCS7|PKCS12|CMS)) ?-{0,6}"
+    r"[ \t]*\n[ \t>]*[A-Z0-9+/]{40,}"
+)
 _OURS = r"CERT|KEY|CRL|PKCS|CMS|SIGNED|REQUEST"
 """Labels of blocks that are never passed over."""
 
@@ -508,14 +586,21 @@ def _from_pem(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
                 break
             continue
         headers, encoded = texts.split_headers(body, place)
-        if any(header.startswith("Proc-Type:") for header in headers):
+        if any(header.startswith("Proc-Type:") and "ENCRYPTED" in header for header in headers):
             lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
             armoured = [f"-----BEGIN {label}-----", *headers, "", *lines, f"-----END {label}-----", ""]
             items.append(Item(Kind.PRIVATE_KEY, "\n".join(armoured).encode(), place))
             continue
         items += _block_items(encoded, label, place, depth)
+    between = texts.between_blocks(text)
+    if match := re.search(_ODD_BOUNDARY, between):
+        raise MalformedDataError(
+            f"a line in it begins another PEM block and is not written as it must be: write BEGIN {match[1].upper()} "
+            "in capital letters, with five hyphens before and behind it, and its END likewise"
+        )
     if items and not any("private key" in one for one in unsupported):
-        return Recognised(tuple(items), wrappings)
+        encoded_items = _encoded_items(between, depth, pem_alone=True)
+        return Recognised(tuple(_once([*items, *encoded_items]) if encoded_items else items), wrappings)
     raise MalformedDataError(unsupported[-1] if unsupported else "no certificate and no private key in this PEM text")
 
 

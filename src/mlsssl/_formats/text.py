@@ -133,6 +133,17 @@ def blocks(text: str, *, most: int = MOST_BLOCKS) -> Iterator[tuple[str, int, st
         raise _cut_off(*begun[:2])
 
 
+def between_blocks(text: str) -> str:
+    """What stands outside of the blocks, once `blocks` has taken each of them."""
+    parts: list[str] = []
+    at = 0
+    for boundary in re.finditer(BOUNDARY, text):
+        if boundary.group(1) == "BEGIN":
+            parts.append(text[at : boundary.start()])
+        at = boundary.end()
+    return "\n".join([*parts, text[at:]])
+
+
 def _cut_off(label: str, line: int) -> MalformedDataError:
     return MalformedDataError(
         f"a PEM block ({label}) begins in line {line} and does not end: the file is cut off, or its END line is missing"
@@ -146,7 +157,8 @@ def _without_quoting(line: str) -> str:
         return ""
     if bare[:1] in ("'", '"') and bare.rfind(bare[0]) > 0:
         return bare[1 : bare.rfind(bare[0])].strip()
-    return bare.rstrip(" \t\\")
+    # A quote without its other half is left of `"…\n" \`, where `\n` was a line break in a program.
+    return bare.lstrip("\"'").rstrip(" \t\\\"'")
 
 
 def split_headers(body: str, place: str) -> tuple[list[str], str]:

@@ -103,6 +103,17 @@ _REFUSED_SCHEMES = {
 }
 
 
+_REFUSED_CIPHERS = {
+    "1.2.392.200011.61.1.1.1.2": "Camellia-128-CBC",
+    "1.2.392.200011.61.1.1.1.3": "Camellia-192-CBC",
+    "1.2.392.200011.61.1.1.1.4": "Camellia-256-CBC",
+    "1.2.840.113549.3.2": "RC2-CBC",
+    "1.3.14.3.2.7": "DES-CBC",
+    "2.16.840.1.101.3.4.1.6": "AES-128-GCM",
+    "2.16.840.1.101.3.4.1.46": "AES-256-GCM",
+}
+
+
 def pkcs12_passwords(password: str | None) -> list[bytes]:
     """How `password` may have been fed to PKCS#12's own key derivation, likeliest first.
 
@@ -131,13 +142,13 @@ def check_password(password: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDerivation:
-    """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018 or RFC 7914.
+    """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018, RFC 7914, OpenSSL's old way.
 
     scrypt's N is in `iterations`, its r and p in `block_size` and `parallelization`; its `hash_name` is SHA-256.
     `key_length` is how many bytes it says that it is for, if it does.
     """
 
-    kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
+    kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt", "EVP_BytesToKey"]
     hash_name: str
     salt: bytes = field(repr=False)
     iterations: int
@@ -149,7 +160,7 @@ class KeyDerivation:
         """Nanoseconds that deriving `length` bytes takes, as `WorkBudget` counts."""
         if self.kind == "scrypt":
             return (self.iterations + 4) * self.block_size * self.parallelization * SCRYPT
-        if self.kind == "PBKDF1":
+        if self.kind in ("PBKDF1", "EVP_BytesToKey"):
             return self.iterations * PKCS12[self.hash_name]
         of_one = (PKCS12 if self.kind == "PKCS12" else PBKDF2)[self.hash_name]
         return self.iterations * -(-length // _HASHES[self.hash_name].primitive.digest_size) * of_one
@@ -167,6 +178,12 @@ class KeyDerivation:
             for _ in repeat(None, self.iterations):
                 derived = hashlib.md5(derived).digest()  # noqa: S324 -- to read what others wrote
             return derived[:8] if purpose == 1 else derived[8:16]
+        if self.kind == "EVP_BytesToKey":  # its manual page: here with one round of MD5
+            derived = block = b""
+            while len(derived) < length:
+                block = hashlib.md5(block + password + self.salt).digest()  # noqa: S324 -- likewise
+                derived += block
+            return derived[:length]
         if self.kind == "PBKDF2":
             # cryptography's OpenSSL is newer than Python's on most machines, and a third faster here.
             return PBKDF2HMAC(_HASHES[self.hash_name].primitive, length, self.salt, self.iterations).derive(password)
@@ -227,7 +244,10 @@ class Encryption:
                 budget allows.
         """
         if self.kdf is None or self.cipher is None:
-            raise MalformedDataError(f"it is encrypted with {self.refusal}, which this library does not read")
+            raise MalformedDataError(
+                f"it is encrypted with {self.refusal}, which this library does not read; write the PFX anew: openssl "
+                "pkcs12 -in FILE -out all.pem, then openssl pkcs12 -export -in all.pem -out new.pfx"
+            )
         of_data = len(data) * CIPHER.get(self.cipher[:3], 0)
         for number, encoded in enumerate(self.kdf.passwords(password)):
             if number and not budget.affords(self.cost + of_data):
@@ -342,7 +362,7 @@ def read_encryption(algorithm: Element) -> Encryption:
     scheme, iv = _read_algorithm(encryption)
     cipher = _PBES2_SCHEMES.get(scheme)
     if isinstance(found, str) or cipher is None:
-        refusal = found if isinstance(found, str) else f"the cipher {scheme}"
+        refusal = found if isinstance(found, str) else _REFUSED_CIPHERS.get(scheme, f"the cipher {scheme}")
         return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=refusal)
     if iv is None:
         raise MalformedDataError(f"the cipher {cipher} lacks its initialization vector")

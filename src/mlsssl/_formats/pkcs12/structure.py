@@ -222,15 +222,19 @@ def _read_attributes(attributes: Element) -> dict[str, Any]:
         elif identifier == identifiers.PROVIDER_NAME and values:
             found["provider"] = _text(values[0])
         elif identifier == identifiers.LOCAL_KEY_ID and values:
-            found["local_key_id"] = der.octets(values[0])
+            with contextlib.suppress(ValueError):  # of another type it is none: as in `_text`
+                found["local_key_id"] = der.octets(values[0])
     return found
 
 
-def _text(value: Element) -> str:
-    """A BMPString, with surrogate pairs as Windows writes them; half of one becomes U+FFFD."""
-    if value.tag != der.BMP_STRING:
-        raise ValueError("a name is no BMPString")
-    return value.contents.decode("utf-16-be", "replace").removesuffix("\0")
+# RFC 2985, section 5.5.1 wants a BMPString. OpenSSL shows these too, and reads the file whatever stands there.
+_STRINGS = {der.BMP_STRING: "utf-16-be", 0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii"}
+
+
+def _text(value: Element) -> str | None:
+    """A string, with surrogate pairs as Windows writes them; half of one becomes U+FFFD. None when it is no string."""
+    encoding = _STRINGS.get(value.tag)
+    return None if encoding is None else value.contents.decode(encoding, "replace").removesuffix("\0")
 
 
 def open_safe(safe: Safe, password: str | None, budget: WorkBudget) -> Safe:
@@ -238,7 +242,8 @@ def open_safe(safe: Safe, password: str | None, budget: WorkBudget) -> Safe:
 
     Raises:
         WrongPasswordError: this password does not open it, or it is damaged: without the MAC nobody can say.
-        MalformedDataError: no password opens it, its cipher is not read, or it costs too much work.
+        MalformedDataError: it is open and damaged, no password opens it, its cipher is not read, or it costs too much
+            work.
     """
     if safe.refusal:
         raise MalformedDataError(safe.refusal)
@@ -249,9 +254,18 @@ def open_safe(safe: Safe, password: str | None, budget: WorkBudget) -> Safe:
             with der.decoding("the contents of a PFX"):
                 bags = _read_bags(plain)
         except MalformedDataError:
+            if _is_sequence(plain):
+                raise  # so the password was right
             continue
         return Safe(encryption=safe.encryption, bags=bags, encrypted=safe.encrypted)
     raise WrongPasswordError("this password does not open the PFX")
+
+
+def _is_sequence(plain: bytes) -> bool:
+    try:
+        return der.only(plain).tag == der.SEQUENCE
+    except ValueError:
+        return False
 
 
 def is_small_alone(structure: Structure, bag: Bag) -> bool:
