@@ -432,7 +432,6 @@ def _steps(found: PathResult) -> tuple[PathStep, ...]:
     last, role = found.path[-1], "leaf"
     for view in found.path:
         if steps:
-            anchor = view is last and found.trusted
-            role = role_in_words(view, "root" if anchor else "intermediate")
+            role = "root" if view is last and found.trusted else role_in_words(view, "intermediate")
         steps.append(PathStep(role=role, subject=view.subject_text, der=view.der))
     return tuple(steps)
