@@ -7,7 +7,9 @@ import json
 import pickle
 import re
 import uuid
+from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
@@ -758,3 +760,31 @@ def test_json_with_a_key_twice() -> None:
     """One record per key."""
     with pytest.raises(MalformedDataError, match="twice"):
         from_json(to_json([PLAIN, PLAIN]))
+
+
+@pytest.mark.parametrize("host", ["a b", "a=b", "+", "*", "a:b", "Bücher.example", "WWW.example.com.", "-x"])
+@pytest.mark.parametrize("kind", [HostnamePort, ScopedCcs])
+def test_a_listing_keeps_the_host_that_another_program_wrote(kind: type[HostnamePort | ScopedCcs], host: str) -> None:
+    """Whatever it is, it is bound: it is neither left out in silence nor does it stop the reading of all others."""
+    odd = BindingRecord(
+        key=kind.as_stored(host, 443),
+        thumbprint=PLAIN.thumbprint if kind.family.has_certificate else None,
+        store_name="MY" if kind.family.has_certificate else None,
+        app_id=APP,
+        options=BindingOptions(),
+    )
+    printed = format_listing([PLAIN, odd]).replace(str(odd.key).rpartition("=")[2], f"{host}:443")
+    records = parse_listing(printed).records
+    assert records == (PLAIN, odd)
+    found = records[1].key
+    assert isinstance(found, kind)
+    assert found.stored_host == host
+
+
+@pytest.mark.parametrize("shell", ["cmd", "powershell"])
+@pytest.mark.parametrize("name", [" x", "x ", " ", "x\u2028", "\u2029x", "!x!", "a$x"])
+def test_a_name_that_would_be_read_as_another_is_not_written(name: str, shell: Literal["cmd", "powershell"]) -> None:
+    """What `parse_command` reads of a line is what the line was made of."""
+    record = replace(PLAIN, store_name=name)
+    with pytest.raises(InvalidInputError, match="certstorename="):
+        format_command(NetshCommand(verb="add", key=record.key, record=record), shell=shell)

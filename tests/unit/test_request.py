@@ -214,6 +214,18 @@ def test_what_is_ignored_or_refused() -> None:
     assert plain.honoured_by(RequestPolicy(other_requests="refuse")).ignored == ()
 
 
+@pytest.mark.parametrize("common", ["Alice Example", "other.example", "*.example.com"])
+def test_a_common_name_beside_the_names_is_not_dropped_in_silence(common: str) -> None:
+    """The certificate has the first name in its place, as clients look at the names alone."""
+    names = x509.SubjectAlternativeName([x509.DNSName("www.example.com"), x509.DNSName("b.example.com")])
+    asked = _foreign(names, subject=f"CN={common}")
+    assert asked.honoured_by(RequestPolicy()).ignored == (f"the subject field CN={common}",)
+    with pytest.raises(InvalidInputError, match="what this policy does not give: the subject field CN="):
+        asked.honoured_by(RequestPolicy(other_requests="refuse"))
+    for named in ("B.Example.com", "www.example.com."):
+        assert _foreign(names, subject=f"CN={named}").honoured_by(RequestPolicy()).ignored == ()
+
+
 def _authority_usage() -> x509.KeyUsage:
     return x509.KeyUsage(True, False, False, False, False, True, False, False, False)
 

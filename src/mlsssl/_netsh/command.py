@@ -460,9 +460,15 @@ def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
 
 
 def quote(name: str, value: str, shell: Shell) -> str:
-    """`name=value` as one word of a command line; `InvalidInputError` for what no word can hold."""
-    if any(unicodedata.category(c).startswith("C") for c in value) or '"' in value or value != normalize(value):
+    """`name=value` as one word of a command line; `InvalidInputError` for what would be read otherwise."""
+    if (
+        any(unicodedata.category(c) in ("Zl", "Zp") or unicodedata.category(c)[0] == "C" for c in value)
+        or '"' in value
+        or value != normalize(value)
+        or value != value.strip()
+    ):
         raise InvalidInputError(f"{name}={shown(value)} cannot be written on a command line")
+    check_value(name, value)
     if shell == "powershell":
         # Single quotes keep everything as it is; braces unquoted start a script block.
         plain = re.fullmatch(r"[A-Za-z0-9.:_*\[\]\-]+", value)

@@ -15,7 +15,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._formats.binding_keys import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, parse_binding_key
+from mlsssl._formats.binding_keys import (
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    ScopedCcs,
+    parse_binding_key,
+)
 from mlsssl._formats.sniff import recognise
 from mlsssl._formats.text import decode_unicode, has_netsh_heading
 from mlsssl._machine.ports import BindingRecord
@@ -35,7 +42,7 @@ _LINE_LIMIT = 4096  # a label, a colon, and a name of at most 255 characters
 _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
-_KEY = re.compile(r"(?:\S+:)?\d{1,5}")
+_KEY = re.compile(r"(?:\S(?:.*\S)?:)?\d{1,5}")
 _PROMPT = re.compile(r"(?:PS )?[A-Za-z]:\\[^>]*>.*|netsh.*>.*")  # of a session that was copied whole
 # What netsh says, after its heading or without, when nothing is bound to the key that it was asked for: Windows' text
 # of error 2, ERROR_FILE_NOT_FOUND, as far as it is known.
@@ -316,10 +323,12 @@ class _Reader:
 def _parse_key(text: str, *, has_certificate: bool) -> BindingKey:
     if text.isascii() and text.isdigit():
         return CcsPort(int(text))
+    host, _, port = text.rpartition(":")
+    if port.isascii() and re.search(r"[^\d.]", host) and host[0] != "[":
+        # As the machine has it, whoever wrote it there: netsh finds it in no other spelling.
+        return (HostnamePort if has_certificate else ScopedCcs).as_stored(host, int(port))
     key = parse_binding_key(text)
-    if has_certificate:
-        return key
-    return CcsPort(key.port) if isinstance(key, IpPort) else ScopedCcs(getattr(key, "host"), key.port)  # noqa: B009
+    return key if has_certificate else CcsPort(key.port)
 
 
 def _number(text: str) -> int:
