@@ -323,6 +323,8 @@ _WORDS = ", ".join(f'"{word}"' for word in _ADD.split())
         f'iex "netsh http {_ADD.replace("appid=", "appid=`" + chr(34))}`""',
         f"$answer = $(netsh http {_ADD})",
         f"if ($wanted) {{ netsh http {_ADD} }}",
+        f"netsh http {_ADD} # the shop's; was: netsh http delete sslcert ipport=0.0.0.0:443",
+        f'Start-Process netsh "http {_ADD}" -Wait\t#netsh http add servicestate',
     ],
 )
 def test_a_command_wherever_a_script_has_it(line: str) -> None:
