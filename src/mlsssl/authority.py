@@ -439,6 +439,11 @@ class CertificateAuthority:
                 return forbidden
         return None
 
+    def _constrains_dns(self) -> bool:
+        """Whether one of its name constraints is about DNS names."""
+        trees = ([*(one.permitted_subtrees or ()), *(one.excluded_subtrees or ())] for one in self._constraints)
+        return any(isinstance(tree, x509.DNSName) for kinds in trees for tree in kinds)
+
     def _refuse(self, forbidden: tuple[str, str] | None) -> None:
         if forbidden is not None:
             raise InvalidInputError(f"{self.name} may not issue this: {forbidden[1]} (its name constraints)")
@@ -511,7 +516,7 @@ class CertificateAuthority:
                 outlive this authority ends with it, and a `ShortenedWarning` says so.
             common_name: The subject's common name, which must be one of the names. When not given, the first
                 name that fits into 64 characters, or none for addresses alone below an authority with DNS
-                constraints, which OpenSSL would hold against it; `""` for none.
+                constraints, which OpenSSL or GnuTLS would hold against it; `""` for none.
             organization: As in `create`.
             organizational_unit: As in `create`.
             locality: As in `create`.
@@ -593,11 +598,14 @@ class CertificateAuthority:
         serial: int | None,
     ) -> Certificate:
         subject = _subject(common_name, wanted, others)
-        forbidden = self._forbidden(wanted, subject)
-        if forbidden is not None and forbidden[0] == "name-constraints-common-name" and common_name is None:
-            # Nobody asked for one, and OpenSSL takes an address in it for a DNS name.
+        if (
+            common_name is None
+            and not any(isinstance(name, x509.DNSName) for name in wanted)
+            and self._constrains_dns()
+        ):
+            # Nobody asked for one, and an address in it is a DNS name to OpenSSL, and an IPv6 one to GnuTLS too.
             subject = subjects.named("", others)
-            forbidden = self._forbidden(wanted, subject)
+        forbidden = self._forbidden(wanted, subject)
         self._refuse(forbidden)
         return self._end_entity(subject, wanted, private_key, public_key, days, at, serial)
 
