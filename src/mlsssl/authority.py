@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, get_args, overload
+from typing import TYPE_CHECKING, overload
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -16,7 +16,7 @@ from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
 from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._issue import authority_renewal, certificates, lifetimes, subjects
-from mlsssl._issue.keys import check_key_type, make_key
+from mlsssl._issue.keys import check_key_type, make_key, usual_key_type
 from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
@@ -279,7 +279,7 @@ class CertificateAuthority:
         name = _authority_name(common_name, others)
         self._check_subtrees(permitted_trees)
         self._refuse(self._forbidden((), name))
-        private_key = make_key(self._usual_key_type("rsa-3072") if key is None else key)
+        private_key = make_key(usual_key_type(self.key_type, "rsa-3072") if key is None else key)
         moment = check_moment(at)
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
@@ -359,7 +359,7 @@ class CertificateAuthority:
         if reuse_key:
             new_key, crl_url = self._key, self.crl_url if crl_url is None else crl_url
         else:
-            new_key = make_key(self._usual_key_type("rsa-3072") if key is None else key)
+            new_key = make_key(usual_key_type(self.key_type, "rsa-3072") if key is None else key)
         if issuer is not None:
             return issuer._certify_again(self, new_key, days, moment, crl_url)  # noqa: SLF001
         not_before, not_after = certificates.validity(moment, days)
@@ -698,12 +698,8 @@ class CertificateAuthority:
 
     def _new_key(self, key: KeyType | PrivateKey | None) -> PrivateKey:
         if key is None:
-            key = "rsa-2048" if self.key_type.startswith("rsa") else self._usual_key_type("ec-p384")
+            key = "rsa-2048" if self.key_type.startswith("rsa") else usual_key_type(self.key_type, "ec-p384")
         return make_key(key)
-
-    def _usual_key_type(self, otherwise: KeyType) -> KeyType:
-        """The type of this authority's key, where that is made here; a loaded authority may have any."""
-        return check_key_type(self.key_type) if self.key_type in get_args(KeyType) else otherwise
 
     def sign(
         self,

@@ -596,3 +596,29 @@ def test_an_authority_issues_for_its_purposes_alone() -> None:
         upper.create_intermediate("Below").issue("a.example")
     anything = _for_purposes(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
     assert "issuer-eku-any" in anything.issue("a.example").check("a.example", trust=[anything]).codes, "some take it"
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        (rsa.generate_private_key(65537, 1024), "rsa-1024"),
+        (ec.derive_private_key(5, ec.SECP256K1()), "ec-secp256k1"),
+        (ec.derive_private_key(5, ec.SECP224R1()), "ec-secp224r1"),
+    ],
+)
+def test_no_certificate_is_made_for_a_key_that_every_check_refuses(
+    ca: CertificateAuthority, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, named: str
+) -> None:
+    """As of a request: `check` finds rsa-too-small and ec-curve. The twin is a curve that is not made, but taken."""
+    for make in (
+        lambda: ca.issue("a.example", key=key),
+        lambda: ca.issue_client("Alice", key=key),
+        lambda: ca.create_intermediate("Below", key=key),
+        lambda: ca.renew(key=key),
+        lambda: CertificateAuthority.create("Root", key=key),
+        lambda: CertificateRequest.create("a.example", key=key),
+    ):
+        with pytest.raises(InvalidInputError, match=f"the key is {named}, which clients refuse"):
+            make()
+    large = ca.issue("a.example", key=ec.derive_private_key(5, ec.SECP521R1()))
+    assert large.check("a.example", trust=[ca])

@@ -15,7 +15,7 @@ from mlsssl._formats.foreign import read
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.keys import key_type_name
 from mlsssl._issue.certificates import SERVER_AUTH, server_usage
-from mlsssl._issue.keys import hash_for
+from mlsssl._issue.keys import hash_for, is_usable
 from mlsssl._messages.arguments import check_number, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -125,16 +125,13 @@ def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPoli
         key = read("the request's public key cannot be used", request.public_key)
     except MalformedDataError as error:
         raise InvalidInputError(str(error)) from None
+    if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) and is_usable(key, bits=policy.minimum_rsa_bits):
+        return key
     if isinstance(key, rsa.RSAPublicKey):
-        exponent = key.public_numbers().e
-        if key.key_size < policy.minimum_rsa_bits or exponent < 3 or exponent % 2 == 0:
-            raise InvalidInputError(
-                f"the request's key is {key_type_name(key)} with exponent {exponent}; RSA keys have at least "
-                f"{policy.minimum_rsa_bits} bits"
-            )
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1", "secp521r1"):
-        return key
+        raise InvalidInputError(
+            f"the request's key is {key_type_name(key)} with exponent {key.public_numbers().e}; RSA keys have at least "
+            f"{policy.minimum_rsa_bits} bits"
+        )
     raise InvalidInputError(f"the request's key is {key_type_name(key)}; RSA and the NIST curves are accepted")
 
 
