@@ -38,7 +38,7 @@ def usual_key_type(kind: str, otherwise: KeyType) -> KeyType:
 
 
 def same_key_type(kind: str, argument: str) -> KeyType:
-    """The type of a successor's key: the old one's. `InvalidInputError` where it is not made names the argument to give."""
+    """The type of a successor's key: the old one's. `InvalidInputError`, with the argument to give, for any other."""
     if kind not in get_args(KeyType):
         raise InvalidInputError(
             f"the old key is {kind}, and none of that kind is made here; choose with {argument} one of "
