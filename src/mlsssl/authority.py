@@ -278,7 +278,7 @@ class CertificateAuthority:
         others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         name = _authority_name(common_name, others)
         self._check_subtrees(permitted_trees)
-        self._refuse(self._forbidden((), name))
+        self._refuse(self._forbidden((), name, authority=True))
         private_key = make_key(usual_key_type(self.key_type, "rsa-3072") if key is None else key)
         moment = check_moment(at)
         if days is None:
@@ -396,7 +396,7 @@ class CertificateAuthority:
         certificate = old._line[0]
         constraints = pem.find_extension(certificate, x509.NameConstraints)
         self._check_subtrees([] if constraints is None else constraints.permitted_subtrees or [])
-        self._refuse(self._forbidden((), certificate.subject))
+        self._refuse(self._forbidden((), certificate.subject, authority=True))
         with lifetimes.noted():  # "as long as the old one, but no longer than its issuer" is what was asked for
             not_before, not_after = self._validity(at, days)
         made = authority_renewal.with_limits_of(
@@ -422,8 +422,13 @@ class CertificateAuthority:
                         "choose a part of its permitted names"
                     )
 
-    def _forbidden(self, san: Sequence[x509.GeneralName], subject: x509.Name) -> tuple[str, str] | None:
-        """The code and the reason of what `check` would find against these names below this authority, or None."""
+    def _forbidden(
+        self, san: Sequence[x509.GeneralName], subject: x509.Name, *, authority: bool = False
+    ) -> tuple[str, str] | None:
+        """The code and the reason of what `check` would find against these names below this authority, or None.
+
+        An `authority`'s common name is nobody's host.
+        """
         if not self._constraints:
             return None
         from mlsssl._validator.name_constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
@@ -432,7 +437,7 @@ class CertificateAuthority:
         wanted, budget = names_by_kind(san, subject), Budget()
         for constraint in self._constraints:
             try:
-                forbidden = find_forbidden(wanted, constraint, budget, common_names=common if san else ())
+                forbidden = find_forbidden(wanted, constraint, budget, common_names=() if authority else common)
             except BudgetExceededError as error:
                 return "work-limit-exceeded", str(error)
             if forbidden is not None:

@@ -622,3 +622,15 @@ def test_no_certificate_is_made_for_a_key_that_every_check_refuses(
             make()
     large = ca.issue("a.example", key=ec.derive_private_key(5, ec.SECP521R1()))
     assert large.check("a.example", trust=[ca])
+
+
+def test_a_clients_common_name_meets_dns_constraints_where_it_counts_as_a_host() -> None:
+    """Without a name beside it OpenSSL holds it to them, and so does `check`. An authority's is nobody's host."""
+    bound = CertificateAuthority.create("Bound", key=_KEY, permitted=["corp.test"])
+    with pytest.raises(InvalidInputError, match=r"the common name 'other\.test' is in no permitted subtree"):
+        bound.issue_client("other.test")
+    for name in ("a.corp.test", "Alice Example"):
+        assert bound.issue_client(name).check(purpose="client", trust=[bound])
+    assert bound.issue_client("other.test", hosts=["a.corp.test"]).check(purpose="client", trust=[bound])
+    below = bound.create_intermediate("other.test")
+    assert below.issue("a.corp.test").check("a.corp.test", trust=[bound])
