@@ -790,3 +790,24 @@ def test_a_name_that_would_be_read_as_another_is_not_written(name: str, shell: L
     record = replace(PLAIN, store_name=name)
     with pytest.raises(InvalidInputError, match="certstorename="):
         format_command(NetshCommand(verb="add", key=record.key, record=record), shell=shell)
+
+
+def test_a_listing_that_is_cut_says_what_is_missing() -> None:
+    """A record without its application id is not left out in silence, nor are options taken for what nobody read."""
+    records = [PLAIN, replace(PLAIN, key=IpPort("10.0.0.1", 8443)), replace(PLAIN, key=IpPort("10.0.0.2", 8443))]
+    lines = format_listing(records).splitlines()
+    ends = [number for number, line in enumerate(lines) if "10.0.0.2:8443" in line]
+    cut = parse_listing("\n".join(lines[: ends[0] + 2]))
+    assert cut.records == tuple(records[:2])
+    assert cut.notes == ("10.0.0.2:8443: its record has no application id, and was left out; the listing may be cut",)
+    cut = parse_listing("\n".join(lines[: ends[0] + 7]))
+    assert cut.records == tuple(records)
+    assert cut.notes == (
+        "10.0.0.2:8443: the listing ends 6 lines before the end of its record; defaults were assumed for what they say",
+    )
+    assert parse_listing("\n".join(lines)).notes == ()
+    central = BindingRecord(key=CcsPort(444), thumbprint=None, store_name=None, app_id=APP, options=BindingOptions())
+    whole = format_listing([PLAIN, central])
+    (note,) = parse_listing(whole[: whole.index("444") + 4]).notes
+    assert note.startswith("444: its record has no application id")
+    assert parse_listing(whole).notes == ()
