@@ -145,7 +145,8 @@ class CertificateAuthority:
 
         Args:
             common_name: Its name, 1 to 64 characters.
-            key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
+            key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key: RSA of
+                2048 bits or more, P-256, P-384 or P-521.
             days: Validity in days of 86,400 seconds, 1 to 36,500; ten years by default.
             path_length: How many authorities may stand between it and a server certificate: 0 for none, None for
                 any number (RFC 5280 section 4.2.1.9). An intermediate has its own limit, 0 by default; on a root
