@@ -811,3 +811,11 @@ def test_a_listing_that_is_cut_says_what_is_missing() -> None:
     (note,) = parse_listing(whole[: whole.index("444") + 4]).notes
     assert note.startswith("444: its record has no application id")
     assert parse_listing(whole).notes == ()
+
+
+@pytest.mark.parametrize("shell", ["cmd", "powershell"])
+@pytest.mark.parametrize("name", ["}", "a}b", "{x", "a)b", "a(b", "x{y}z"])
+def test_a_bracket_in_a_name_ends_no_command_of_a_script(name: str, shell: Literal["cmd", "powershell"]) -> None:
+    """In quotes it is a character like others."""
+    command = NetshCommand(verb="add", key=PLAIN.key, record=replace(PLAIN, store_name=name))
+    assert list(parse_script(format_command(command, shell=shell))) == [command]

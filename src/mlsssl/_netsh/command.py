@@ -475,6 +475,6 @@ def quote(name: str, value: str, shell: Shell) -> str:
         return f"{name}={value}" if plain else f"'{name}={value.replace(chr(39), chr(39) * 2)}'"
     if "%" in value:
         raise InvalidInputError(f"{name}={shown(value)}: cmd would take % for a variable")
-    if "{" in value and "}" in value:
+    if "{" in value or "}" in value:
         return f'"{name}={value}"'  # cmd needs no quotes here; PowerShell does, where such a line is pasted too
     return f"{name}={value}" if re.fullmatch(r"[^\s&|<>^()'`,;=]+", value) else f'{name}="{value}"'
