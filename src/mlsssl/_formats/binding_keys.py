@@ -272,6 +272,22 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
     return _parse_key(key)
 
 
+def recorded_key(text: str) -> BindingKey:
+    """The key of a record that was written down, its family in front: its host need not be a name (`as_stored`).
+
+    `InvalidInputError` as `parse_binding_key`.
+    """
+    try:
+        return parse_binding_key(text)
+    except InvalidInputError:
+        family, _, rest = text.partition("=")
+        host, _, port = rest.rpartition(":")
+        kind = {one.family.value: one for one in (HostnamePort, ScopedCcs)}.get(family)
+        if kind is None or not host or not (port.isascii() and port.isdigit() and len(port) <= 5):
+            raise
+        return kind.as_stored(host, int(port))
+
+
 @lru_cache(maxsize=256)  # a change reads the same few keys, given and from its records, again and again
 def _parse_key(key: str) -> BindingKey:
     if "://" in key:

@@ -367,7 +367,8 @@ def format_listing(records: Iterable[BindingRecord]) -> str:
     lines = ["", "SSL Certificate bindings:", "-" * 25, ""]
     for record in records_of(records):
         options = record.options
-        label, key = _KEY_LABELS[record.key.family.value], str(record.key).rpartition("=")[2]
+        family = record.key.family.value
+        label, key = _KEY_LABELS[family], str(record.key).removeprefix(f"{family}=")
         pairs = [
             (label, key),
             ("Certificate Hash", _shown(record.thumbprint)),
