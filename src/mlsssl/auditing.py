@@ -17,7 +17,7 @@ from mlsssl._changes.record import ChangeRecords
 from mlsssl._deploy import preflight
 from mlsssl._deploy.due import about_late
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
-from mlsssl._formats.binding_keys import BindingFamily, parse_binding_key
+from mlsssl._formats.binding_keys import BindingFamily, recorded_key
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
@@ -392,6 +392,10 @@ def audit_of(found: object) -> Audit:
     return Audit(machine=machine, at=at, rows=tuple(rows), notes=notes, reservations=tuple(reservations))
 
 
+def _key_of(key: str, family: str | None) -> BindingKey:
+    return recorded_key(key if family is None or key.startswith(f"{family}=") else f"{family}={key}")
+
+
 def _row_of(found: dict[str, Any]) -> AuditRow:
     key, family = text_in(found, "key"), text_in(found, "family")
     app_id, thumbprint, renewed_by = (text_in(found, name) for name in ("app_id", "thumbprint", "renewed_by"))
@@ -403,7 +407,7 @@ def _row_of(found: dict[str, Any]) -> AuditRow:
         raise ValueError("days_left and not_after are there together or not at all")
     access = text_in(found, "key_access")
     return AuditRow(
-        key=None if key is None else parse_binding_key(key if family is None or "=" in key else f"{family}={key}"),
+        key=None if key is None else _key_of(key, family),
         app_id=None if app_id is None else uuid.UUID(app_id),
         owner=text_in(found, "owner"),
         thumbprint=None if thumbprint is None else Thumbprint(thumbprint),

@@ -7,15 +7,16 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, get_args, overload
+from typing import TYPE_CHECKING, overload
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
 from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._issue import authority_renewal, certificates, lifetimes, subjects
-from mlsssl._issue.keys import check_key_type, make_key
+from mlsssl._issue.keys import check_key_type, make_key, usual_key_type
 from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
@@ -42,6 +43,7 @@ _AUTHORITY_DAYS = 3652
 # shortest rule that anyone applies today, and far under the 825 days of Apple's rule for private roots.
 SERVER_DAYS = 199
 
+_ANY_USAGE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
@@ -62,7 +64,17 @@ class CertificateAuthority:
         UnsupportedError: `Certificate.to_cryptography` refuses the certificate.
     """
 
-    __slots__ = ("_certificate", "_constraints", "_key", "_line", "_path_length", "_public", "_signer", "crl_url")
+    __slots__ = (
+        "_certificate",
+        "_constraints",
+        "_key",
+        "_line",
+        "_path_length",
+        "_public",
+        "_signer",
+        "_usages",
+        "crl_url",
+    )
 
     _certificate: Certificate
     _constraints: tuple[x509.NameConstraints, ...]
@@ -71,6 +83,7 @@ class CertificateAuthority:
     _path_length: int | None
     _public: Certificate
     _signer: certificates.Signer
+    _usages: tuple[x509.ExtendedKeyUsage, ...]
     crl_url: str | None
 
     def __init__(self, certificate: Certificate, *, crl_url: str | None = None) -> None:
@@ -92,12 +105,14 @@ class CertificateAuthority:
         # What stands above the certificates it issues: itself, then its own chain.
         line = [certificate.to_cryptography(), *map(pem.x509_of, certificate.chain)]
         constraints = (pem.find_extension(one, x509.NameConstraints) for one in line)
+        usages = (pem.find_extension(one, x509.ExtendedKeyUsage) for one in line)
         set_attributes(
             self,
             _certificate=certificate,
             _key=key,
             _signer=certificates.Signer(line[0], key),
             _constraints=tuple(one for one in constraints if one is not None),
+            _usages=tuple(one for one in usages if one is not None),
             _path_length=_path_length(line),
             _line=tuple(line),
             _public=certificate.without_key(),
@@ -130,7 +145,8 @@ class CertificateAuthority:
 
         Args:
             common_name: Its name, 1 to 64 characters.
-            key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
+            key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key: RSA of
+                2048 bits or more, P-256, P-384 or P-521.
             days: Validity in days of 86,400 seconds, 1 to 36,500; ten years by default.
             path_length: How many authorities may stand between it and a server certificate: 0 for none, None for
                 any number (RFC 5280 section 4.2.1.9). An intermediate has its own limit, 0 by default; on a root
@@ -229,7 +245,8 @@ class CertificateAuthority:
 
         Args:
             common_name: Its name, 1 to 64 characters.
-            key: As in `create`; a key of this authority's type when not given.
+            key: As in `create`; a key of this authority's type when not given, or `rsa-3072` where that type is not
+                made here.
             days: Validity in days; half of ten years, or as long as this authority lives, when not given. As in
                 `issue`.
             path_length: As in `create`; one less than this authority's when not given (0 under one without).
@@ -262,8 +279,8 @@ class CertificateAuthority:
         others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         name = _authority_name(common_name, others)
         self._check_subtrees(permitted_trees)
-        self._refuse(self._forbidden((), name))
-        private_key = make_key(check_key_type(self.key_type) if key is None else key)
+        self._refuse(self._forbidden((), name, authority=True))
+        private_key = make_key(usual_key_type(self.key_type, "rsa-3072") if key is None else key)
         moment = check_moment(at)
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
@@ -343,8 +360,7 @@ class CertificateAuthority:
         if reuse_key:
             new_key, crl_url = self._key, self.crl_url if crl_url is None else crl_url
         else:
-            usual = self.key_type if self.key_type in get_args(KeyType) else "rsa-3072"
-            new_key = make_key(check_key_type(usual) if key is None else key)
+            new_key = make_key(usual_key_type(self.key_type, "rsa-3072") if key is None else key)
         if issuer is not None:
             return issuer._certify_again(self, new_key, days, moment, crl_url)  # noqa: SLF001
         not_before, not_after = certificates.validity(moment, days)
@@ -381,7 +397,7 @@ class CertificateAuthority:
         certificate = old._line[0]
         constraints = pem.find_extension(certificate, x509.NameConstraints)
         self._check_subtrees([] if constraints is None else constraints.permitted_subtrees or [])
-        self._refuse(self._forbidden((), certificate.subject))
+        self._refuse(self._forbidden((), certificate.subject, authority=True))
         with lifetimes.noted():  # "as long as the old one, but no longer than its issuer" is what was asked for
             not_before, not_after = self._validity(at, days)
         made = authority_renewal.with_limits_of(
@@ -407,8 +423,13 @@ class CertificateAuthority:
                         "choose a part of its permitted names"
                     )
 
-    def _forbidden(self, san: Sequence[x509.GeneralName], subject: x509.Name) -> tuple[str, str] | None:
-        """The code and the reason of what `check` would find against these names below this authority, or None."""
+    def _forbidden(
+        self, san: Sequence[x509.GeneralName], subject: x509.Name, *, authority: bool = False
+    ) -> tuple[str, str] | None:
+        """The code and the reason of what `check` would find against these names below this authority, or None.
+
+        An `authority`'s common name is nobody's host.
+        """
         if not self._constraints:
             return None
         from mlsssl._validator.name_constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
@@ -417,16 +438,31 @@ class CertificateAuthority:
         wanted, budget = names_by_kind(san, subject), Budget()
         for constraint in self._constraints:
             try:
-                forbidden = find_forbidden(wanted, constraint, budget, common_names=common if san else ())
+                forbidden = find_forbidden(wanted, constraint, budget, common_names=() if authority else common)
             except BudgetExceededError as error:
                 return "work-limit-exceeded", str(error)
             if forbidden is not None:
                 return forbidden
         return None
 
+    def _constrains_dns(self) -> bool:
+        """Whether one of its name constraints is about DNS names."""
+        trees = ([*(one.permitted_subtrees or ()), *(one.excluded_subtrees or ())] for one in self._constraints)
+        return any(isinstance(tree, x509.DNSName) for kinds in trees for tree in kinds)
+
     def _refuse(self, forbidden: tuple[str, str] | None) -> None:
         if forbidden is not None:
             raise InvalidInputError(f"{self.name} may not issue this: {forbidden[1]} (its name constraints)")
+
+    def _check_usage(self, *, client: bool) -> None:
+        """Refuse to issue for a purpose that this authority or one above it is not for: `check` finds `issuer-eku`."""
+        (needed,) = certificates.CLIENT_AUTH if client else certificates.SERVER_AUTH
+        if any(needed not in usages and _ANY_USAGE not in usages for usages in self._usages):
+            kind, name = ("client", "clientAuth") if client else ("server", "serverAuth")
+            raise InvalidInputError(
+                f"{self.name} may not issue {kind} certificates: the extendedKeyUsage of its certificate, or of one "
+                f"above it, lacks {name}, and clients hold what it issues to that (RFC 5280 section 4.2.1.12)"
+            )
 
     # -- issuing ------------------------------------------------------------------------------------------------
 
@@ -481,12 +517,12 @@ class CertificateAuthority:
                 and IPv6 addresses; at least one, repetitions dropped. Or a single `CertificateRequest`: its key and
                 names are taken as by `sign` under the usual policy, and of the other arguments only `old`.
             key: A key type to make, or a private key; when not given, `rsa-2048` below an RSA authority and the
-                same curve below an EC one.
+                same curve below an EC one, or `ec-p384` where keys on that curve are not made here.
             days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027. What would
                 outlive this authority ends with it, and a `ShortenedWarning` says so.
             common_name: The subject's common name, which must be one of the names. When not given, the first
                 name that fits into 64 characters, or none for addresses alone below an authority with DNS
-                constraints, which OpenSSL would hold against it; `""` for none.
+                constraints, which OpenSSL or GnuTLS would hold against it; `""` for none.
             organization: As in `create`.
             organizational_unit: As in `create`.
             locality: As in `create`.
@@ -505,7 +541,8 @@ class CertificateAuthority:
 
         Raises:
             InvalidInputError: no name, a name that cannot be, a moment at which this authority is not valid, a name
-                that its constraints forbid, or a request that the usual policy refuses.
+                that its constraints forbid, an authority for other purposes by its extendedKeyUsage, or a request that
+                the usual policy refuses.
         """
         if not hosts:
             raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
@@ -567,11 +604,14 @@ class CertificateAuthority:
         serial: int | None,
     ) -> Certificate:
         subject = _subject(common_name, wanted, others)
-        forbidden = self._forbidden(wanted, subject)
-        if forbidden is not None and forbidden[0] == "name-constraints-common-name" and common_name is None:
-            # Nobody asked for one, and OpenSSL takes an address in it for a DNS name.
+        if (
+            common_name is None
+            and not any(isinstance(name, x509.DNSName) for name in wanted)
+            and self._constrains_dns()
+        ):
+            # Nobody asked for one, and an address in it is a DNS name to OpenSSL, and an IPv6 one to GnuTLS too.
             subject = subjects.named("", others)
-            forbidden = self._forbidden(wanted, subject)
+        forbidden = self._forbidden(wanted, subject)
         self._refuse(forbidden)
         return self._end_entity(subject, wanted, private_key, public_key, days, at, serial)
 
@@ -587,6 +627,7 @@ class CertificateAuthority:
         *,
         client: bool = False,
     ) -> Certificate:
+        self._check_usage(client=client)
         not_before, not_after = self._validity(at, days)
         certificate = certificates.end_entity_certificate(
             self._signer,
@@ -647,7 +688,8 @@ class CertificateAuthority:
 
         Raises:
             InvalidInputError: an argument out of its range, a name that cannot be, a moment at which this authority is
-                not valid, or a name that its constraints forbid.
+                not valid, a name that its constraints forbid, or an authority for other purposes by its
+                extendedKeyUsage.
         """
         if not common_name:
             raise InvalidInputError("a client certificate needs a name: issue_client('Alice Example')")
@@ -662,7 +704,7 @@ class CertificateAuthority:
 
     def _new_key(self, key: KeyType | PrivateKey | None) -> PrivateKey:
         if key is None:
-            key = "rsa-2048" if self.key_type.startswith("rsa") else check_key_type(self.key_type)
+            key = "rsa-2048" if self.key_type.startswith("rsa") else usual_key_type(self.key_type, "ec-p384")
         return make_key(key)
 
     def sign(
@@ -742,8 +784,8 @@ class CertificateAuthority:
             The list; `.save("ca.crl")` writes what is to be published, `check(crls=[...])` takes it as it is.
 
         Raises:
-            InvalidInputError: an argument out of its range, an unknown reason, a serial number twice; `previous` is
-                another authority's, or no full list.
+            InvalidInputError: an argument out of its range, an unknown reason, a serial number twice, another
+                authority's certificate; `previous` is another authority's, or no full list.
             MalformedDataError: `previous` has an entry that cannot be read.
         """
         from mlsssl._formats.crl import number_of
@@ -757,6 +799,11 @@ class CertificateAuthority:
             if isinstance(one, tuple) and len(one) != 3:
                 raise InvalidInputError(f"{expected}, not a tuple of {len(one)}")
             what, when, reason = one if isinstance(one, tuple) else (one, moment, None)
+            if isinstance(what, Certificate) and not self.issued(what):
+                raise InvalidInputError(
+                    f"{what!r} is not issued by {self.name}, whose list says nothing about it; the authority that "
+                    "issued it revokes it"
+                )
             entries.append((what.serial_number if isinstance(what, Certificate) else what, when, reason))
         issuer = self._certificate.to_cryptography()
         kept: tuple[x509.RevokedCertificate, ...] = ()

@@ -20,7 +20,7 @@ from mlsssl._formats import pem
 from mlsssl._formats.keys import key_type_name
 from mlsssl._issue import lifetimes
 from mlsssl._issue.certificates import check_days
-from mlsssl._issue.keys import check_key_type
+from mlsssl._issue.keys import check_key_type, same_key_type
 from mlsssl._machine.files import path_of
 from mlsssl._messages.arguments import check_callable, items_of
 from mlsssl._messages.foreign_text import clean_logger, shown
@@ -291,7 +291,8 @@ def _asking(issuer: Issuer, bound: _Bound, arguments: Mapping[str, Any]) -> Aski
     from mlsssl._deploy.obtain import Asking, Target, successor_of  # only who has such an issuer needs it
 
     record = bound.record
-    key_type = check_key_type(bound.old.key_type if arguments["key_type"] is None else arguments["key_type"])
+    wanted = arguments["key_type"]
+    key_type = same_key_type(bound.old.key_type, "key_type") if wanted is None else check_key_type(wanted)
     return Asking(
         port=port_of(arguments["machine"]),
         target=Target(key=record.key, store=record.store, older=record.thumbprint, renewal=True),
@@ -382,7 +383,7 @@ def _issue(
     hosts = renewal_hosts(old)
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
-    made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
+    made = old.private_key if reuse_key else key_type or same_key_type(old.key_type, "key_type")
     with lifetimes.noted():  # the finding `authority-ending` says it
         return with_list_of(authority, old).issue(
             *hosts,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlsssl._formats import contents, csr, foreign, keys, pem
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._issue import requests, subjects
-from mlsssl._issue.keys import check_key_type, make_key
+from mlsssl._issue.keys import make_key, same_key_type
 from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
@@ -133,7 +133,7 @@ class CertificateRequest:
         """
         if not check_certificate(certificate).names:
             raise InvalidInputError(f"{certificate!r} names no host in its subjectAltName; create a request with names")
-        wanted = check_key_type(certificate.key_type) if key is None else key
+        wanted = same_key_type(certificate.key_type, "key") if key is None else key
         common_name = certificate.common_name or ""
         subject = pem.x509_of(certificate).subject
         return cls.create(*certificate.names, key=wanted, common_name=common_name, subject=subject, template=template)

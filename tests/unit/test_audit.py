@@ -264,3 +264,22 @@ def test_this_windows_is_called_by_its_name(machine: EmbeddedMachine, monkeypatc
     assert audit(machine=machine).machine == "SERVER01"
     monkeypatch.setattr(platform, "node", lambda: "")
     assert audit(machine=machine).machine == machine.port.description
+
+
+@pytest.mark.parametrize("host", ["a b", "a=b", "+", "<b>", "www.example.com"])
+def test_an_audit_with_a_host_that_is_no_name_comes_back(host: str) -> None:
+    """Other programs bind such; what an audit wrote of them is read again."""
+    listing = netsh.format_listing(
+        [
+            BindingRecord(
+                key=HostnamePort.as_stored(host, 443),
+                thumbprint=Thumbprint("18e1628ac1cd7cae3495e718f87e5b6188193c81"),
+                store_name="MY",
+                app_id=uuid.UUID(int=7),
+                options=BindingOptions(),
+            )
+        ]
+    )
+    made = audit(listing=listing)
+    (back,) = Audit.from_json(made.to_json())
+    assert [row.key for row in back.rows] == [HostnamePort.as_stored(host, 443)]

@@ -131,14 +131,14 @@ def test_a_list_that_does_not_name_it_is_no_finding(machine: EmbeddedMachine) ->
     """The failing twins of the test above."""
     entry = added(machine)
     add_list(machine, ISSUER.crl([LEAF.serial_number + 1]))
-    add_list(machine, ROOT.crl([LEAF]), "Root")
+    add_list(machine, ROOT.crl([LEAF.serial_number]), "Root")
     assert entry.check("a.test", revocation="hard").findings == ()
 
 
 def test_a_namesakes_list_is_not_believed(machine: EmbeddedMachine) -> None:
     """Its key is another one: a warning, and with `hard` an error, but never revoked."""
     entry = added(machine)
-    add_list(machine, STRANGER.crl([LEAF]))
+    add_list(machine, STRANGER.crl([LEAF.serial_number]))
     add_list(machine, ROOT.crl())
     assert entry.check("a.test").codes == ("crl-invalid",)
     assert [finding.code for finding in entry.check("a.test", revocation="hard").errors] == ["crl-invalid"]
@@ -185,7 +185,7 @@ def test_foreign_certificates_and_lists_in_the_stores_stop_nothing(machine: Embe
     other = CertificateAuthority.create("Somebody Else", key="ec-p256")
     machine.store("Root").add(other.certificate)
     machine.store("CA").add(STRANGER.certificate)
-    add_list(machine, other.crl([LEAF]))
+    add_list(machine, other.crl([LEAF.serial_number]))
     assert entry.check("a.test").findings == ()
 
 

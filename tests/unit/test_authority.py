@@ -276,11 +276,15 @@ def test_a_constraint_with_a_leading_dot_is_for_the_names_below() -> None:
         authority.create_intermediate("Beside", permitted=["corp.test"], at=NOON)
 
 
-def test_an_address_below_dns_constraints_gets_no_common_name_that_openssl_refuses() -> None:
-    """Nobody asked for one; who does is told why not. The twins: a DNS name beside it, no DNS constraints."""
+def test_an_address_below_dns_constraints_gets_no_common_name_that_clients_refuse() -> None:
+    """Nobody asked for one; who does is told why not. The twins: a DNS name beside it, no DNS constraints.
+
+    An IPv4 address is a DNS name to OpenSSL there, an IPv6 one to GnuTLS (certtool --verify of 3.7).
+    """
     networks = ["10.0.0.0/8"]
-    bound = CertificateAuthority.create("Bound", key="ec-p256", permitted=["corp.test", *networks])
+    bound = CertificateAuthority.create("Bound", key="ec-p256", permitted=["corp.test", "2001:db8::/32", *networks])
     assert bound.issue("10.0.0.5").common_name is None
+    assert bound.issue("2001:db8::5", "10.0.0.5").common_name is None
     assert bound.issue("10.0.0.5").check("10.0.0.5", trust=[bound])
     assert bound.issue("10.0.0.5", "a.corp.test").common_name == "10.0.0.5"
     with pytest.raises(InvalidInputError, match=r"the common name '10\.0\.0\.5' is in no permitted subtree"):
@@ -516,3 +520,117 @@ def test_an_address_of_a_list_is_absolute(url: str) -> None:
 def test_every_scheme_is_taken_for_the_address_of_a_list(url: str) -> None:
     """AD Certificate Services writes all three."""
     assert CertificateAuthority.create("Addresses", key=_KEY).with_crl_url(url).crl_url == url
+
+
+def test_a_list_revokes_what_its_authority_issued(ca: CertificateAuthority) -> None:
+    """The serial number of another authority's certificate is somebody else's here, and that one would stay good."""
+    other = CertificateAuthority.create("Other", key=_KEY)
+    for revoked in ([other.issue("a.example", key=_KEY)], [(other.certificate, NOON, "keyCompromise")]):
+        with pytest.raises(InvalidInputError, match="not issued by Unit Root, whose list says nothing about it"):
+            ca.crl(revoked)
+    successor = ca.renew().authority
+    assert successor.crl([ca.issue("a.example", key=_KEY)]), "by its name, for both keys are the authority's"
+
+
+def test_a_moment_of_revocation_beyond_the_calendar_is_refused(ca: CertificateAuthority) -> None:
+    last = dt.datetime(9999, 12, 31, 23, 59, tzinfo=dt.timezone(-5 * HOUR))
+    with pytest.raises(InvalidInputError, match="the moment of a revocation lies outside the years 1 to 9999 of UTC"):
+        ca.crl([(5, last, None)])
+
+
+@pytest.mark.parametrize("tree", ["fe80::%eth0/64", "::1%1/128", "fe80::1%3"])
+@pytest.mark.parametrize("argument", ["permitted", "excluded"])
+def test_a_scope_of_a_constraint_is_not_dropped_in_silence(argument: str, tree: str) -> None:
+    """In a certificate there is no place for it; without it the network would be another one."""
+    with pytest.raises(InvalidInputError, match="a certificate cannot carry an IPv6 scope id"):
+        CertificateAuthority.create("Scoped", key=_KEY, **{argument: [tree]})  # type: ignore[arg-type]
+
+
+def test_an_authority_whose_kind_of_key_is_not_made_here_issues_all_the_same() -> None:
+    """Nobody asked for a key of its type, so none is refused."""
+    large = CertificateAuthority.create("Large", key=ec.generate_private_key(ec.SECP521R1()))
+    assert large.key_type == "ec-p521"
+    leaf = large.issue("a.example")
+    assert (leaf.key_type, large.create_intermediate("Below").key_type) == ("ec-p384", "rsa-3072")
+    assert leaf.check("a.example", trust=[large])
+    assert large.issue_client("Alice").key_type == "ec-p384"
+
+
+def _for_purposes(*usages: x509.ObjectIdentifier, above: CertificateAuthority | None = None) -> CertificateAuthority:
+    """An authority whose certificate is for these purposes alone: a root, or one below `above`."""
+    made = CertificateAuthority.create("Purposes", key=_KEY) if above is None else above.create_intermediate("Purposes")
+    plain, key = made.certificate.to_cryptography(), made._certificate.private_key
+    assert key is not None
+    builder = x509.CertificateBuilder(
+        plain.issuer,
+        plain.subject,
+        plain.public_key(),
+        plain.serial_number,
+        plain.not_valid_before_utc,
+        plain.not_valid_after_utc,
+        [*plain.extensions, x509.Extension(x509.ExtendedKeyUsage.oid, False, x509.ExtendedKeyUsage(usages))],
+    )
+    signer = key if above is None else above._certificate.private_key
+    assert signer is not None
+    chain = () if above is None else (above.certificate,)
+    return CertificateAuthority(Certificate(builder.sign(signer, hashes.SHA256()), private_key=key, chain=chain))
+
+
+def test_an_authority_issues_for_its_purposes_alone() -> None:
+    """Clients hold what it issues to its extendedKeyUsage, and so does `check`: issuer-eku. So for those above it."""
+    root = CertificateAuthority.create("Top", key="ec-p256")
+    for clients in (
+        _for_purposes(ExtendedKeyUsageOID.CLIENT_AUTH),
+        _for_purposes(ExtendedKeyUsageOID.CLIENT_AUTH, above=root),
+    ):
+        assert clients.issue_client("Alice").check(purpose="client", trust=[root, clients])
+        for issue in (clients.issue, lambda host, ca=clients: ca.sign(CertificateRequest.create(host, key="ec-p256"))):
+            with pytest.raises(InvalidInputError, match="Purposes may not issue server certificates"):
+                issue("a.example")
+    servers = _for_purposes(ExtendedKeyUsageOID.SERVER_AUTH, above=root)
+    assert servers.issue("a.example").check("a.example", trust=[root])
+    with pytest.raises(InvalidInputError, match=r"may not issue client certificates: .* lacks clientAuth"):
+        servers.issue_client("Alice")
+    upper = _for_purposes(ExtendedKeyUsageOID.CLIENT_AUTH)
+    with pytest.raises(InvalidInputError, match="Below may not issue server certificates"):
+        upper.create_intermediate("Below").issue("a.example")
+    anything = _for_purposes(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    assert "issuer-eku-any" in anything.issue("a.example").check("a.example", trust=[anything]).codes, "some take it"
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        (rsa.generate_private_key(65537, 1024), "rsa-1024"),
+        (ec.derive_private_key(5, ec.SECP256K1()), "ec-secp256k1"),
+        (ec.derive_private_key(5, ec.SECP224R1()), "ec-secp224r1"),
+    ],
+)
+def test_no_certificate_is_made_for_a_key_that_every_check_refuses(
+    ca: CertificateAuthority, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, named: str
+) -> None:
+    """As of a request: `check` finds rsa-too-small and ec-curve. The twin is a curve that is not made, but taken."""
+    for make in (
+        lambda: ca.issue("a.example", key=key),
+        lambda: ca.issue_client("Alice", key=key),
+        lambda: ca.create_intermediate("Below", key=key),
+        lambda: ca.renew(key=key),
+        lambda: CertificateAuthority.create("Root", key=key),
+        lambda: CertificateRequest.create("a.example", key=key),
+    ):
+        with pytest.raises(InvalidInputError, match=f"the key is {named}, which clients refuse"):
+            make()
+    large = ca.issue("a.example", key=ec.derive_private_key(5, ec.SECP521R1()))
+    assert large.check("a.example", trust=[ca])
+
+
+def test_a_clients_common_name_meets_dns_constraints_where_it_counts_as_a_host() -> None:
+    """Without a name beside it OpenSSL holds it to them, and so does `check`. An authority's is nobody's host."""
+    bound = CertificateAuthority.create("Bound", key=_KEY, permitted=["corp.test"])
+    with pytest.raises(InvalidInputError, match=r"the common name 'other\.test' is in no permitted subtree"):
+        bound.issue_client("other.test")
+    for name in ("a.corp.test", "Alice Example"):
+        assert bound.issue_client(name).check(purpose="client", trust=[bound])
+    assert bound.issue_client("other.test", hosts=["a.corp.test"]).check(purpose="client", trust=[bound])
+    below = bound.create_intermediate("other.test")
+    assert below.issue("a.corp.test").check("a.corp.test", trust=[bound])

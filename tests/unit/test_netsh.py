@@ -7,7 +7,9 @@ import json
 import pickle
 import re
 import uuid
+from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 
@@ -321,6 +323,8 @@ _WORDS = ", ".join(f'"{word}"' for word in _ADD.split())
         f'iex "netsh http {_ADD.replace("appid=", "appid=`" + chr(34))}`""',
         f"$answer = $(netsh http {_ADD})",
         f"if ($wanted) {{ netsh http {_ADD} }}",
+        f"netsh http {_ADD} # the shop's; was: netsh http delete sslcert ipport=0.0.0.0:443",
+        f'Start-Process netsh "http {_ADD}" -Wait\t#netsh http add servicestate',
     ],
 )
 def test_a_command_wherever_a_script_has_it(line: str) -> None:
@@ -758,3 +762,62 @@ def test_json_with_a_key_twice() -> None:
     """One record per key."""
     with pytest.raises(MalformedDataError, match="twice"):
         from_json(to_json([PLAIN, PLAIN]))
+
+
+@pytest.mark.parametrize("host", ["a b", "a=b", "+", "*", "a:b", "Bücher.example", "WWW.example.com.", "-x"])
+@pytest.mark.parametrize("kind", [HostnamePort, ScopedCcs])
+def test_a_listing_keeps_the_host_that_another_program_wrote(kind: type[HostnamePort | ScopedCcs], host: str) -> None:
+    """Whatever it is, it is bound: it is neither left out in silence nor does it stop the reading of all others."""
+    odd = BindingRecord(
+        key=kind.as_stored(host, 443),
+        thumbprint=PLAIN.thumbprint if kind.family.has_certificate else None,
+        store_name="MY" if kind.family.has_certificate else None,
+        app_id=APP,
+        options=BindingOptions(),
+    )
+    listed = format_listing([PLAIN, odd])
+    assert parse_listing(listed).records == (PLAIN, odd)
+    printed = listed.replace(str(odd.key).removeprefix("scopedccs="), f"{host}:443")
+    records = parse_listing(printed).records
+    assert records == (PLAIN, odd)
+    found = records[1].key
+    assert isinstance(found, kind)
+    assert found.stored_host == host
+
+
+@pytest.mark.parametrize("shell", ["cmd", "powershell"])
+@pytest.mark.parametrize("name", [" x", "x ", " ", "x\u2028", "\u2029x", "!x!", "a$x"])
+def test_a_name_that_would_be_read_as_another_is_not_written(name: str, shell: Literal["cmd", "powershell"]) -> None:
+    """What `parse_command` reads of a line is what the line was made of."""
+    record = replace(PLAIN, store_name=name)
+    with pytest.raises(InvalidInputError, match="certstorename="):
+        format_command(NetshCommand(verb="add", key=record.key, record=record), shell=shell)
+
+
+def test_a_listing_that_is_cut_says_what_is_missing() -> None:
+    """A record without its application id is not left out in silence, nor are options taken for what nobody read."""
+    records = [PLAIN, replace(PLAIN, key=IpPort("10.0.0.1", 8443)), replace(PLAIN, key=IpPort("10.0.0.2", 8443))]
+    lines = format_listing(records).splitlines()
+    ends = [number for number, line in enumerate(lines) if "10.0.0.2:8443" in line]
+    cut = parse_listing("\n".join(lines[: ends[0] + 2]))
+    assert cut.records == tuple(records[:2])
+    assert cut.notes == ("10.0.0.2:8443: its record has no application id, and was left out; the listing may be cut",)
+    cut = parse_listing("\n".join(lines[: ends[0] + 7]))
+    assert cut.records == tuple(records)
+    assert cut.notes == (
+        "10.0.0.2:8443: the listing ends 6 lines before the end of its record; defaults were assumed for what they say",
+    )
+    assert parse_listing("\n".join(lines)).notes == ()
+    central = BindingRecord(key=CcsPort(444), thumbprint=None, store_name=None, app_id=APP, options=BindingOptions())
+    whole = format_listing([PLAIN, central])
+    (note,) = parse_listing(whole[: whole.index("444") + 4]).notes
+    assert note.startswith("444: its record has no application id")
+    assert parse_listing(whole).notes == ()
+
+
+@pytest.mark.parametrize("shell", ["cmd", "powershell"])
+@pytest.mark.parametrize("name", ["}", "a}b", "{x", "a)b", "a(b", "x{y}z"])
+def test_a_bracket_in_a_name_ends_no_command_of_a_script(name: str, shell: Literal["cmd", "powershell"]) -> None:
+    """In quotes it is a character like others."""
+    command = NetshCommand(verb="add", key=PLAIN.key, record=replace(PLAIN, store_name=name))
+    assert list(parse_script(format_command(command, shell=shell))) == [command]

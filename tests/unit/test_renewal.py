@@ -593,3 +593,15 @@ def test_naive_moments_and_negative_graces_are_refused(ca: CertificateAuthority,
         cleanup(machine=machine, grace=-DAY)
     with pytest.raises(InvalidInputError, match="grace"):
         renew(KEY, ca, machine=machine, grace=-DAY)
+
+
+def test_a_key_of_a_kind_that_is_not_made_is_told_with_what_to_give(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The message is about the old key and the argument, not about a key type that nobody has given."""
+    key = ec.derive_private_key(99, ec.SECP521R1())
+    deploy("0.0.0.0:443", ca.issue("www.example.com", key=key), machine=machine, verify=False)
+    with pytest.raises(InvalidInputError, match=r"the old key is ec-p521, and none .* choose with key_type one of"):
+        renew("0.0.0.0:443", ca, machine=machine, verify=False)
+    renew("0.0.0.0:443", ca, key_type="ec-p384", machine=machine, verify=False)
+    assert "ec-p384" in {entry.certificate.key_type for entry in machine.store("MY")}

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 import chains
 from chains import oid, rsa_key, tlv
 from made_certificates import make, shared_key
-from mlsssl import Certificate
+from mlsssl import Certificate, CertificateAuthority
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
 from mlsssl.request import CertificateRequest, RequestPolicy
 from refused_certificates import STAR, odd_request
@@ -214,6 +214,18 @@ def test_what_is_ignored_or_refused() -> None:
     assert plain.honoured_by(RequestPolicy(other_requests="refuse")).ignored == ()
 
 
+@pytest.mark.parametrize("common", ["Alice Example", "other.example", "*.example.com"])
+def test_a_common_name_beside_the_names_is_not_dropped_in_silence(common: str) -> None:
+    """The certificate has the first name in its place, as clients look at the names alone."""
+    names = x509.SubjectAlternativeName([x509.DNSName("www.example.com"), x509.DNSName("b.example.com")])
+    asked = _foreign(names, subject=f"CN={common}")
+    assert asked.honoured_by(RequestPolicy()).ignored == (f"the subject field CN={common}",)
+    with pytest.raises(InvalidInputError, match="what this policy does not give: the subject field CN="):
+        asked.honoured_by(RequestPolicy(other_requests="refuse"))
+    for named in ("B.Example.com", "www.example.com."):
+        assert _foreign(names, subject=f"CN={named}").honoured_by(RequestPolicy()).ignored == ()
+
+
 def _authority_usage() -> x509.KeyUsage:
     return x509.KeyUsage(True, False, False, False, False, True, False, False, False)
 
@@ -281,3 +293,12 @@ def test_it_is_immutable_and_keeps_its_key() -> None:
 def test_the_subject_oid_is_the_common_name() -> None:
     """A guard for the fixture above."""
     assert _foreign().to_cryptography().subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+
+
+def test_a_renewal_says_which_kind_of_key_is_not_made() -> None:
+    """A new key of the old one's kind cannot be had; who renews chooses another."""
+    key = ec.derive_private_key(99, ec.SECP521R1())
+    old = CertificateAuthority.create("Large", key=KEY).issue("www.example.com", key=key)
+    with pytest.raises(InvalidInputError, match=r"the old key is ec-p521, and none .* choose with key one of rsa-2048"):
+        CertificateRequest.for_renewal(old)
+    assert CertificateRequest.for_renewal(old, key="ec-p384").key_type == "ec-p384"

@@ -42,6 +42,10 @@ def test_from_request_to_pfx(capsys: pytest.CaptureFixture[str]) -> None:
     sign = ["request", "sign", "server.csr", "--ca", "ca.pfx", "--ca-password", "env:PW"]
     assert main([*sign, "--out", "server.cer", "--days", "30"]) == 0
     assert "Passed over: " in capsys.readouterr().out, "the organization is the authority's word"
+    assert main(sign) == 0
+    printed = capsys.readouterr()
+    assert "passed over: the subject field O=Example" in printed.err, "also where the certificate is the output"
+    assert "assed over" not in printed.out
     complete = ["request", "complete", "server.cer", "--key", "server.key"]
     assert main([*complete, "--out", "server.pfx", "--password", "env:PW"]) == 0
     joined = Certificate.load("server.pfx", password="correct horse")

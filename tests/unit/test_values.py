@@ -77,6 +77,22 @@ def test_other_text_is_no_binding_key(text: str) -> None:
         parse_binding_key(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1.2.3.4:000443", "a port is a number from 1 to 65535, of at most 5 digits, not '000443'"),
+        ("www.example.com:4430000", "of at most 5 digits, not '4430000'"),
+        ("ccs=0.0.0.0:443", "ccs is for a port alone, as in 'ccs=443'; scopedccs has a host"),
+        ("ccs=www.example.com:443", "ccs is for a port alone"),
+        ("0.0.0.0:٤٤٣", "has no port"),
+    ],
+)
+def test_a_port_that_cannot_be_is_not_told_to_be_missing(text: str, words: str) -> None:
+    """The message is about what was written."""
+    with pytest.raises(InvalidInputError, match=words):
+        parse_binding_key(text)
+
+
 def test_two_families_are_never_equal() -> None:
     """A key's type is part of it."""
     assert len({ScopedCcs("a.example", 443), HostnamePort("a.example", 443)}) == 2

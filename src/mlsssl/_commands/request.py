@@ -9,7 +9,7 @@ import mlsssl
 from mlsssl._commands.authority import AUTHORITY_OPTIONS, load_authority, telling_shortened
 from mlsssl._commands.certificate import describe, free_place, load_quietly, save, tell_left_out
 from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group, machine_of, machine_to_add_to
-from mlsssl._commands.terminal import read_password
+from mlsssl._commands.terminal import note, read_password
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import InvalidInputError, NotFoundError, WrongPasswordError
 from mlsssl.values import KeyType
@@ -172,6 +172,8 @@ def sign(arguments: Namespace, terminal: Terminal) -> int:
     ignored = list(request.honoured_by(policy).ignored)
     told = {**describe(certificate), "ignored": ignored, "warnings": notes}
     if out is None:
+        for one in ignored:
+            note(f"passed over: {one}")  # standard output is the certificate
         pem = certificate.to_pem(chain=True).decode("ascii")
         terminal.product({**told, "pem": pem}, pem.rstrip("\n"))
         return 0

@@ -53,6 +53,8 @@ def _parse_port(text: str, whole: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5):
         if is_thumbprint(whole):
             raise InvalidInputError(f"{shown(whole)} is a thumbprint; a binding is named by its key: '0.0.0.0:443'")
+        if text.isascii() and text.isdigit():
+            raise InvalidInputError(f"a port is a number from 1 to 65535, of at most 5 digits, not {shown(text)}")
         raise InvalidInputError(f"{shown(whole)} has no port: write it as host:port, for example '0.0.0.0:443'")
     return _check_port(int(text))
 
@@ -270,6 +272,22 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
     return _parse_key(key)
 
 
+def recorded_key(text: str) -> BindingKey:
+    """The key of a record that was written down, its family in front: its host need not be a name (`as_stored`).
+
+    `InvalidInputError` as `parse_binding_key`.
+    """
+    try:
+        return parse_binding_key(text)
+    except InvalidInputError:
+        family, _, rest = text.partition("=")
+        host, _, port = rest.rpartition(":")
+        kind = {one.family.value: one for one in (HostnamePort, ScopedCcs)}.get(family)
+        if kind is None or not host or not (port.isascii() and port.isdigit() and len(port) <= 5):
+            raise
+        return kind.as_stored(host, int(port))
+
+
 @lru_cache(maxsize=256)  # a change reads the same few keys, given and from its records, again and again
 def _parse_key(key: str) -> BindingKey:
     if "://" in key:
@@ -279,6 +297,8 @@ def _parse_key(key: str) -> BindingKey:
     if equals and family not in {f.value for f in BindingFamily}:
         raise InvalidInputError(f"{shown(key)}: the family is ipport, hostnameport, ccs or scopedccs")
     if family == "ccs":
+        if ":" in text:
+            raise InvalidInputError(f"{shown(key)}: ccs is for a port alone, as in 'ccs=443'; scopedccs has a host")
         return CcsPort(_parse_port(text.strip(), key))
     host, _, digits = text.strip().rpartition(":")
     port = _parse_port(digits, key)

@@ -298,6 +298,8 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
     if not isinstance(text, str) or not text:
         raise InvalidInputError(f"a name constraint is a domain or a network as text, not {shown(text)}")
     if "/" in text or _address(text) is not None:
+        if "%" in text:
+            raise InvalidInputError(f"{shown(text)}: a certificate cannot carry an IPv6 scope id")
         try:
             return x509.IPAddress(ipaddress.ip_network(text))
         except ValueError as error:

@@ -51,7 +51,7 @@ def _key_usage(*, signature: bool, encipherment: bool, authority: bool) -> x509.
 # Built once: constructing them is a fifth of the time a P-256 certificate takes.
 _END_ENTITY = x509.BasicConstraints(ca=False, path_length=None)
 SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-_CLIENT_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+CLIENT_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 _RSA_SERVER_USAGE = _key_usage(signature=True, encipherment=True, authority=False)
 _SIGNING_USAGE = _key_usage(signature=True, encipherment=False, authority=False)
 AUTHORITY_USAGE = _key_usage(signature=False, encipherment=False, authority=True)
@@ -126,7 +126,7 @@ def end_entity_certificate(
         (_END_ENTITY, True),
         # A client signs, whatever its key is.
         (_SIGNING_USAGE if client else server_usage(public_key), True),
-        (_CLIENT_AUTH if client else SERVER_AUTH, False),
+        (CLIENT_AUTH if client else SERVER_AUTH, False),
     ]
     if names:
         # RFC 5280 section 4.2.1.6: critical when the subject is empty, and only then.
@@ -228,10 +228,11 @@ def sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: Signer | Non
 
 _BACKDATED = dt.timedelta(hours=1)
 _EARLIEST = dt.datetime(1950, 1, 1, tzinfo=dt.timezone.utc)
+_LATEST = dt.datetime.max.replace(tzinfo=dt.timezone.utc)
 
 
 def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.timedelta(0)) -> None:
-    """`InvalidInputError` unless it is an aware moment from 1950 on: UTCTime has no earlier year (RFC 5280, 4.1.2.5.1).
+    """`InvalidInputError` unless it is an aware moment of 1950 to 9999: UTCTime begins there (RFC 5280, 4.1.2.5.1).
 
     `cryptography` raises ValueError for some of those, and for others its Rust half panics. `what` begins the message,
     `room` has to be before the moment as well.
@@ -240,6 +241,8 @@ def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.t
         raise InvalidInputError(f"{what} is an aware datetime, for example datetime.now(timezone.utc), not {moment!r}")
     if moment < _EARLIEST + room:
         raise InvalidInputError(f"{what} lies before 1950, where the dates of certificates begin: {moment}")
+    if moment > _LATEST:
+        raise InvalidInputError(f"{what} lies outside the years 1 to 9999 of UTC: {moment}")
 
 
 def check_days(days: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._formats.keys import PrivateKey, is_private_key
+from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import KeyType
@@ -32,10 +32,41 @@ def check_key_type(name: str) -> KeyType:
     raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {shown(name)}")
 
 
+def usual_key_type(kind: str, otherwise: KeyType) -> KeyType:
+    """The type of a new key beside one of this type: the same where it is made here, for what was loaded may be any."""
+    return check_key_type(kind) if kind in get_args(KeyType) else otherwise
+
+
+def same_key_type(kind: str, argument: str) -> KeyType:
+    """The type of a successor's key: the old one's. `InvalidInputError`, with the argument to give, for any other."""
+    if kind not in get_args(KeyType):
+        raise InvalidInputError(
+            f"the old key is {kind}, and none of that kind is made here; choose with {argument} one of "
+            f"{', '.join(get_args(KeyType))}"
+        )
+    return check_key_type(kind)
+
+
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+
+
+def is_usable(key: object, *, bits: int = 2048) -> bool:
+    """Whether clients take a certificate for this public key: RSA of so many bits and an odd exponent, a NIST curve."""
+    if isinstance(key, rsa.RSAPublicKey):
+        exponent = key.public_numbers().e
+        return key.key_size >= bits and exponent >= 3 and exponent % 2 == 1
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+
+
 def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
-    """A new private key of this type; a key given is returned as it is."""
+    """A new private key of this type; a key given is returned as it is, when `is_usable`."""
     if not isinstance(kind, str):
         if is_private_key(kind):
+            if not is_usable(kind.public_key()):
+                raise InvalidInputError(
+                    f"the key is {key_type_name(kind.public_key())}, which clients refuse; RSA keys of 2048 bits and "
+                    "more and the NIST curves are accepted"
+                )
             return kind
         raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {shown(kind)}")
     return _MAKERS[check_key_type(kind)]()

@@ -15,7 +15,7 @@ from mlsssl._formats.foreign import read
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.keys import key_type_name
 from mlsssl._issue.certificates import SERVER_AUTH, server_usage
-from mlsssl._issue.keys import hash_for
+from mlsssl._issue.keys import hash_for, is_usable
 from mlsssl._messages.arguments import check_number, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -112,7 +112,7 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
             raise InvalidInputError(f"the request asks for {name_text(name)}, and this policy allows no wildcard")
     if not names:
         raise InvalidInputError("the request names no host: neither a subjectAltName nor a common name that is one")
-    ignored = _not_honoured(request)
+    ignored = _not_honoured(request, names)
     if ignored and policy.other_requests == "refuse":
         raise InvalidInputError(f"the request asks for what this policy does not give: {'; '.join(ignored)}")
     return HonouredRequest(
@@ -125,21 +125,18 @@ def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPoli
         key = read("the request's public key cannot be used", request.public_key)
     except MalformedDataError as error:
         raise InvalidInputError(str(error)) from None
+    if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) and is_usable(key, bits=policy.minimum_rsa_bits):
+        return key
     if isinstance(key, rsa.RSAPublicKey):
-        exponent = key.public_numbers().e
-        if key.key_size < policy.minimum_rsa_bits or exponent < 3 or exponent % 2 == 0:
-            raise InvalidInputError(
-                f"the request's key is {key_type_name(key)} with exponent {exponent}; RSA keys have at least "
-                f"{policy.minimum_rsa_bits} bits"
-            )
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1", "secp521r1"):
-        return key
+        raise InvalidInputError(
+            f"the request's key is {key_type_name(key)} with exponent {key.public_numbers().e}; RSA keys have at least "
+            f"{policy.minimum_rsa_bits} bits"
+        )
     raise InvalidInputError(f"the request's key is {key_type_name(key)}; RSA and the NIST curves are accepted")
 
 
-def _not_honoured(request: x509.CertificateSigningRequest) -> list[str]:
-    """What is asked for beyond a key and names, in words. Asking for what is given anyway is nothing."""
+def _not_honoured(request: x509.CertificateSigningRequest, names: Sequence[x509.GeneralName]) -> list[str]:
+    """What is asked for beyond a key and these names, in words. Asking for what is given anyway is nothing."""
     found = []
     for extension in request.extensions:
         value = extension.value
@@ -155,5 +152,15 @@ def _not_honoured(request: x509.CertificateSigningRequest) -> list[str]:
                 found.append(f"extended key usages {', '.join(others)}")
         elif not isinstance(value, (x509.SubjectAlternativeName, x509.BasicConstraints, x509.KeyUsage)):
             found.append(f"the extension {extension.oid.dotted_string}")
-    fields = (attribute for attribute in request.subject if attribute.oid != x509.NameOID.COMMON_NAME)
+    fields = (attribute for attribute in request.subject if not _is_named(attribute, names))
     return found + [f"the subject field {attribute.rfc4514_string()}" for attribute in fields]
+
+
+def _is_named(attribute: x509.NameAttribute[str | bytes], names: Sequence[x509.GeneralName]) -> bool:
+    """Whether it is a common name that stands among the names, and so in the certificate."""
+    if attribute.oid != x509.NameOID.COMMON_NAME:
+        return False
+    try:
+        return parse_name(str(attribute.value)) in names
+    except InvalidInputError:
+        return False

@@ -460,15 +460,21 @@ def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
 
 
 def quote(name: str, value: str, shell: Shell) -> str:
-    """`name=value` as one word of a command line; `InvalidInputError` for what no word can hold."""
-    if any(unicodedata.category(c).startswith("C") for c in value) or '"' in value or value != normalize(value):
+    """`name=value` as one word of a command line; `InvalidInputError` for what would be read otherwise."""
+    if (
+        any(unicodedata.category(c) in ("Zl", "Zp") or unicodedata.category(c)[0] == "C" for c in value)
+        or '"' in value
+        or value != normalize(value)
+        or value != value.strip()
+    ):
         raise InvalidInputError(f"{name}={shown(value)} cannot be written on a command line")
+    check_value(name, value)
     if shell == "powershell":
         # Single quotes keep everything as it is; braces unquoted start a script block.
         plain = re.fullmatch(r"[A-Za-z0-9.:_*\[\]\-]+", value)
         return f"{name}={value}" if plain else f"'{name}={value.replace(chr(39), chr(39) * 2)}'"
     if "%" in value:
         raise InvalidInputError(f"{name}={shown(value)}: cmd would take % for a variable")
-    if "{" in value and "}" in value:
+    if "{" in value or "}" in value:
         return f'"{name}={value}"'  # cmd needs no quotes here; PowerShell does, where such a line is pasted too
     return f"{name}={value}" if re.fullmatch(r"[^\s&|<>^()'`,;=]+", value) else f'{name}="{value}"'

@@ -14,7 +14,7 @@ from mlsssl._formats.url_prefixes import UrlPrefix, with_slash
 from mlsssl._machine.ports import HttpNumber, listen_address
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.command import Shell, check_value, quote, split_head, split_parameters, words_of
+from mlsssl._netsh.command import Shell, quote, split_head, split_parameters, words_of
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -244,7 +244,5 @@ def format_http_command(command: HttpCommand, *, shell: Shell = "cmd") -> str:
         pairs.append((_KEYS[command.object][0], word))
     if command.value is not None:
         pairs.append(("value", str(command.value)))
-    for name, value in pairs:
-        check_value(name, value)  # what would not be read back
     words = ["netsh", "http", command.verb, command.object]
     return " ".join([*words, *(quote(name, value, shell) for name, value in pairs)])

@@ -15,7 +15,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._formats.binding_keys import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, parse_binding_key
+from mlsssl._formats.binding_keys import (
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    ScopedCcs,
+    parse_binding_key,
+)
 from mlsssl._formats.sniff import recognise
 from mlsssl._formats.text import decode_unicode, has_netsh_heading
 from mlsssl._machine.ports import BindingRecord
@@ -31,11 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SIZE_LIMIT = 16 * 1024 * 1024
+_FIELDS = 10  # that follow the application id in each release since Windows 7: store, switches, times, list, switches
 _LINE_LIMIT = 4096  # a label, a colon, and a name of at most 255 characters
 _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
-_KEY = re.compile(r"(?:\S+:)?\d{1,5}")
+_KEY = re.compile(r"(?:\S(?:.*\S)?:)?\d{1,5}")
 _PROMPT = re.compile(r"(?:PS )?[A-Za-z]:\\[^>]*>.*|netsh.*>.*")  # of a session that was copied whole
 # What netsh says, after its heading or without, when nothing is bound to the key that it was asked for: Windows' text
 # of error 2, ERROR_FILE_NOT_FOUND, as far as it is known.
@@ -118,17 +126,18 @@ def parse_listing(text: str | bytes) -> Listing:
     if len(text) > SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {SIZE_LIMIT} are read")
     decoded = decode(text)
-    blocks = _find_blocks(decoded.splitlines())
+    pairs = _pairs(decoded.splitlines())
+    blocks = _find_blocks(pairs)
     if not blocks:
         return Listing(records=(), notes=_notes_of_empty(decoded, text))
     reader = _Reader(blocks)
     records = tuple(reader.record(block) for block in blocks)
-    return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
+    return Listing(records=records, notes=tuple(dict.fromkeys([*reader.notes, *_notes_of_cuts(pairs, blocks)])))
 
 
 def has_bindings(given: str | bytes) -> bool:
     """Whether a text has anything that `parse_listing` takes for a record."""
-    return bool(_find_blocks(decode(given).splitlines()))
+    return bool(_find_blocks(_pairs(decode(given).splitlines())))
 
 
 def decode(given: str | bytes) -> str:
@@ -172,13 +181,14 @@ def _what_else(given: str | bytes, first: str) -> str:
     return f"not a listing of netsh http show sslcert{said}"
 
 
-def _find_blocks(lines: list[str]) -> list[_Block]:
+def _pairs(lines: list[str]) -> list[tuple[str, str] | None]:
+    """Label and value of each line that is not empty; None for a heading."""
+    bare = (normalize(line[:_LINE_LIMIT]).strip() for line in lines)
+    return [_pair(line) for line in bare if line]
+
+
+def _find_blocks(pairs: list[tuple[str, str] | None]) -> list[_Block]:
     """Records by the shape of their values; a heading inside one (extended properties) ends its fields."""
-    pairs: list[tuple[str, str] | None] = []
-    for line in lines:
-        bare = normalize(line[:_LINE_LIMIT]).strip()
-        if bare:
-            pairs.append(_pair(bare))
     starts = [(_start_of(pairs, index), index) for index, pair in enumerate(pairs) if pair and _GUID.fullmatch(pair[1])]
     found = [(start, index) for start, index in starts if start is not None]
     blocks = []
@@ -193,6 +203,24 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
             block.fields.append(pair)
         blocks.append(block)
     return blocks
+
+
+def _notes_of_cuts(pairs: list[tuple[str, str] | None], blocks: list[_Block]) -> list[str]:
+    """What is missing where a listing was copied in part: of the last record its end, of others the application id."""
+    found = Counter(block.key for block in blocks)
+    # A port alone, as CCS has it, could be any other number in a label that is not known.
+    numbers = _KEY_LABELS["ccs"]
+    keys = [one for one in pairs if one and (":" in one[1] or one[0] == numbers) and _KEY.fullmatch(one[1])]
+    labels = {label for label, key in keys if key in found} | set(_KEY_LABELS.values())
+    left = Counter(key for label, key in keys if label in labels) - found
+    notes = [f"{key}: its record has no application id, and was left out; the listing may be cut" for key in left]
+    last = blocks[-1]
+    if last.certificate is not None and not _absent(last.certificate) and len(last.fields) < _FIELDS:
+        notes.append(
+            f"{last.key}: the listing ends {_FIELDS - len(last.fields)} lines before the end of its record; defaults "
+            "were assumed for what they say"
+        )
+    return notes
 
 
 def _pair(line: str) -> tuple[str, str] | None:
@@ -316,10 +344,12 @@ class _Reader:
 def _parse_key(text: str, *, has_certificate: bool) -> BindingKey:
     if text.isascii() and text.isdigit():
         return CcsPort(int(text))
+    host, _, port = text.rpartition(":")
+    if port.isascii() and re.search(r"[^\d.]", host) and host[0] != "[":
+        # As the machine has it, whoever wrote it there: netsh finds it in no other spelling.
+        return (HostnamePort if has_certificate else ScopedCcs).as_stored(host, int(port))
     key = parse_binding_key(text)
-    if has_certificate:
-        return key
-    return CcsPort(key.port) if isinstance(key, IpPort) else ScopedCcs(getattr(key, "host"), key.port)  # noqa: B009
+    return key if has_certificate else CcsPort(key.port)
 
 
 def _number(text: str) -> int:
@@ -337,7 +367,8 @@ def format_listing(records: Iterable[BindingRecord]) -> str:
     lines = ["", "SSL Certificate bindings:", "-" * 25, ""]
     for record in records_of(records):
         options = record.options
-        label, key = _KEY_LABELS[record.key.family.value], str(record.key).rpartition("=")[2]
+        family = record.key.family.value
+        label, key = _KEY_LABELS[family], str(record.key).removeprefix(f"{family}=")
         pairs = [
             (label, key),
             ("Certificate Hash", _shown(record.thumbprint)),

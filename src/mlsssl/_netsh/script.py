@@ -31,6 +31,7 @@ _WITHOUT_NETSH = re.compile(
 )
 _MENTIONS = ("http", "sslcert", "urlacl", "iplisten")
 _END = re.compile(r"\s\d?>|[|;&>]")
+_LATE_COMMENT = re.compile(r"\s#")  # PowerShell's behind a command, and that of the languages that look like it
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ACE = re.compile(r"\([AD];[^()\s]*\)", re.IGNORECASE)  # of sddl=, whose semicolons end no command
 _REMOTE = re.compile(r"\s-r\s", re.IGNORECASE)
@@ -116,6 +117,8 @@ def parse_script(text: str | bytes) -> Script:
         bare = normalize(line).strip()
         if _COMMENT.match(bare):
             continue
+        if comment := _LATE_COMMENT.search(_masked(bare)):
+            bare = bare[: comment.start()]
         commands, reason = _commands_in(bare)
         for about, command in commands:
             try:

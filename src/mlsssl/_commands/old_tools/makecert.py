@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from mlsssl._commands.old_tools.command_lines import Context, Option, Parsed, parse_options
 from mlsssl._formats import pvk
 from mlsssl._formats.subjects import parse_subject
-from mlsssl._issue.keys import check_key_type, make_key
+from mlsssl._issue.keys import make_key, usual_key_type
 from mlsssl._machine import files
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.foreign_text import shown
@@ -204,8 +204,8 @@ def _make(request: Request, key: PrivateKey | None, parsed: Parsed, context: Con
     else:
         issuer = _issuer(parsed, context)
         # A .pvk holds RSA keys only, whatever the issuer's kind.
-        kind = "rsa-2048" if request.key_file else issuer.key_type
-        private_key = key or make_key(request.key_type or check_key_type(kind))
+        kind = "rsa-2048" if request.key_file else usual_key_type(issuer.key_type, "rsa-2048")
+        private_key = key or make_key(request.key_type or kind)
         at, days = request.dates(1826 if request.authority else 199)
         if request.authority:
             below = issuer.create_intermediate(
