@@ -309,7 +309,7 @@ def _elsewhere(
                         raise ended_by
                     return
                 travelling, future = pending.popleft()
-                for asked, packed in zip(travelling, future.result(), strict=False):
+                for asked, packed in zip(travelling, future.result(), strict=True):  # an error is the last, and raised
                     if isinstance(packed, Exception):
                         raise packed
                     number += 1

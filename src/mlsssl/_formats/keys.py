@@ -23,7 +23,8 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 FilePrivateKey = PrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | dsa.DSAPrivateKey
 """The kinds of private key that a file may hold; whether a TLS server can use it is for validation to say."""
 
-_CURVE_NAMES = {"secp256r1": "ec-p256", "secp384r1": "ec-p384", "secp521r1": "ec-p521"}
+CURVE_NAMES = {"secp256r1": "ec-p256", "secp384r1": "ec-p384", "secp521r1": "ec-p521"}
+"""The NIST curves that clients take: as `cryptography` calls them, and as we do."""
 
 
 def is_private_key(value: object) -> TypeIs[PrivateKey]:
@@ -50,7 +51,7 @@ def key_type_name(key: PublicKeyTypes | PrivateKey) -> str:
     if isinstance(key, (rsa.RSAPublicKey, rsa.RSAPrivateKey)):
         return f"rsa-{key.key_size}"
     if isinstance(key, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
-        return _CURVE_NAMES.get(key.curve.name, f"ec-{key.curve.name}")
+        return CURVE_NAMES.get(key.curve.name, f"ec-{key.curve.name}")
     return type(key).__name__.removesuffix("PublicKey").removesuffix("PrivateKey").lstrip("_").lower()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
+from mlsssl._formats.keys import CURVE_NAMES, PrivateKey, is_private_key, key_type_name
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import KeyType
@@ -47,15 +47,12 @@ def same_key_type(kind: str, argument: str) -> KeyType:
     return check_key_type(kind)
 
 
-_CURVES = ("secp256r1", "secp384r1", "secp521r1")
-
-
 def is_usable(key: object, *, bits: int = 2048) -> bool:
     """Whether clients take a certificate for this public key: RSA of so many bits and an odd exponent, a NIST curve."""
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
         return key.key_size >= bits and exponent >= 3 and exponent % 2 == 1
-    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVE_NAMES
 
 
 def make_key(kind: KeyType | PrivateKey) -> PrivateKey:

@@ -167,9 +167,9 @@ def crypto_failure(function: str, code: int, hint: str = "", *, store: str | Non
             right="administrator",
         )
     elif store is not None and code == ERROR_FILE_NOT_FOUND:
-        hint = store_hint(store.rpartition("\\")[2])
-        hint = hint or "; Windows makes one when it is first opened with create=True"
-        error = StoreNotFoundError(f"there is no store {store} on this computer{hint}")
+        usual = "; Windows makes one when it is first opened with create=True"
+        told = store_hint(store.rpartition("\\")[2]) or usual
+        error = StoreNotFoundError(f"there is no store {store} on this computer{told}")
     if error is not cause:
         error.__cause__ = cause
     return error
